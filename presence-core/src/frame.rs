@@ -1,0 +1,95 @@
+//! What leaves for a client: messages that are encoded once, in frames that are shared by everyone they go to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::id::{Epoch, RoomId, Version};
+
+/// Where a versioned event stands in its room's history; an event stream sends it as the event's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventId {
+    /// The room.
+    pub room: RoomId,
+    /// The room's history.
+    pub epoch: Epoch,
+    /// The version that the event leads to.
+    pub version: Version,
+}
+
+/// One encoded message: one JSON object, one WebSocket text message, one event of an event stream.
+#[derive(Clone, Debug)]
+pub struct Message {
+    text: Bytes,
+    id: Option<Box<EventId>>,
+}
+
+impl Message {
+    /// A message that has no place in a history.
+    pub fn new(text: impl Into<Bytes>) -> Self {
+        Self { text: text.into(), id: None }
+    }
+
+    /// A versioned event.
+    pub fn versioned(text: impl Into<Bytes>, id: EventId) -> Self {
+        Self { text: text.into(), id: Some(Box::new(id)) }
+    }
+
+    /// The JSON object, in UTF-8.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// Its place in its room's history, if it has one.
+    pub fn id(&self) -> Option<&EventId> {
+        self.id.as_deref()
+    }
+}
+
+/// What a frame is to the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Messages, and nothing else to do.
+    Messages,
+    /// Messages that ask whether the peer is there: a wire with a ping of its own sends that too, in the same write.
+    Heartbeat,
+}
+
+/// Messages that leave together, shared by all their receivers: cloning one is a reference count.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    kind: FrameKind,
+    messages: Arc<[Message]>,
+}
+
+impl Frame {
+    /// Messages in the order in which they are to arrive.
+    pub fn new(messages: impl Into<Arc<[Message]>>) -> Self {
+        Self { kind: FrameKind::Messages, messages: messages.into() }
+    }
+
+    /// One message.
+    pub fn one(message: Message) -> Self {
+        Self::new([message])
+    }
+
+    /// The server's ping.
+    pub fn heartbeat(ping: Message) -> Self {
+        Self { kind: FrameKind::Heartbeat, messages: Arc::new([ping]) }
+    }
+
+    /// What it is to the wire.
+    pub fn kind(&self) -> FrameKind {
+        self.kind
+    }
+
+    /// The messages, in order.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Bytes of all its texts, without framing.
+    pub fn text_len(&self) -> usize {
+        self.messages.iter().map(|message| message.text.len()).sum()
+    }
+}

@@ -1,0 +1,291 @@
+//! Names of things, each a newtype that only parsing makes: what holds one need not check it again.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// No characters at all.
+    #[error("must not be empty")]
+    Empty,
+    /// More than [`ID_CHARS_MAX`] characters.
+    #[error("must be at most {ID_CHARS_MAX} characters")]
+    TooLong,
+    /// A character that ids of this kind cannot have.
+    #[error("must not contain {0:?}")]
+    Character(char),
+    /// A room id that is only `@`.
+    #[error("must name a user after the @")]
+    BareInbox,
+    /// Not the shape that the server gives such ids.
+    #[error("is not an id of this server")]
+    Shape,
+}
+
+/// The longest room, user and session id, in Unicode scalar values.
+pub const ID_CHARS_MAX: usize = 128;
+
+fn check(text: &str, allowed: impl Fn(char) -> bool) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.chars().count() > ID_CHARS_MAX {
+        return Err(IdError::TooLong);
+    }
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(character) => Err(IdError::Character(character)),
+        None => Ok(()),
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A place people are present in: 1–128 of `A–Z a–z 0–9 _ - . : ~ /`, or `@` and a user id for that user's inbox.
+    RoomId
+}
+
+text_id! {
+    /// A person: 1–128 characters, none of them a control character.
+    UserId
+}
+
+text_id! {
+    /// One tab or device of a user: 1–128 characters, none a control character. Means something only beside its user.
+    SessionId
+}
+
+impl RoomId {
+    /// The room that a message without `room` means when the connection's URL names none.
+    pub fn lobby() -> Self {
+        Self(Arc::from("lobby"))
+    }
+
+    /// Checks `text` against the rules of room ids.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if let Some(owner) = text.strip_prefix('@') {
+            if owner.is_empty() {
+                return Err(IdError::BareInbox);
+            }
+            UserId::parse(owner)?;
+        } else {
+            check(text, |c| c.is_ascii_alphanumeric() || "_-.:~/".contains(c))?;
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// Whose inbox this is, if it is one.
+    pub fn inbox_of(&self) -> Option<&str> {
+        self.0.strip_prefix('@')
+    }
+}
+
+impl UserId {
+    /// Checks `text` against the rules of user ids.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        check(text, |c| !c.is_control())?;
+        Ok(Self(Arc::from(text)))
+    }
+}
+
+impl SessionId {
+    /// Checks `text` against the rules of session ids.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        check(text, |c| !c.is_control())?;
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The session id that the server chooses when the client gives none.
+    pub fn from_random(bits: u128) -> Self {
+        Self(Arc::from(format!("{bits:032x}")))
+    }
+}
+
+/// One live link of a session, as people and logs name it: 128 random bits drawn by the driver.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u128);
+
+impl ConnectionId {
+    /// Names a new connection; `bits` must be unguessable.
+    pub const fn from_random(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    ///
+    /// # Errors
+    /// [`IdError::Shape`] if it is anything else.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(IdError::Shape);
+        }
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError::Shape)
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Fences one connection of a session against the next: drawn from one growing counter of the node, so it is
+/// unique to the connection and every later attach has a higher one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The `number`th attach of this node.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// One life of one node: random at process start, so that nothing of an earlier life is taken for this one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Incarnation(u64);
+
+impl Incarnation {
+    /// Names this life of the node.
+    pub const fn from_random(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+/// One uninterrupted history of a room. Versions of two epochs are never compared.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Epoch(Arc<str>);
+
+impl Epoch {
+    /// The `number`th history that this life of the node keeps.
+    pub fn new(incarnation: Incarnation, number: u64) -> Self {
+        Self(Arc::from(format!("{:016x}-{number}", incarnation.0)))
+    }
+
+    /// The epoch as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How many versioned events a room has had in its epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    /// After `number` events.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The version one event later.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// How many events.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_id_takes_the_documented_alphabet_and_nothing_else() {
+        for good in ["a", "doc-1/page:2~x_y.z", "@bob", "@Ünï 💡", &"x".repeat(128)] {
+            assert_eq!(RoomId::parse(good).unwrap().as_str(), good);
+        }
+        assert_eq!(RoomId::parse(""), Err(IdError::Empty));
+        assert_eq!(RoomId::parse("@"), Err(IdError::BareInbox));
+        assert_eq!(RoomId::parse("a b"), Err(IdError::Character(' ')));
+        assert_eq!(RoomId::parse("ä"), Err(IdError::Character('ä')));
+        assert_eq!(RoomId::parse(&"x".repeat(129)), Err(IdError::TooLong));
+    }
+
+    #[test]
+    fn text_is_text_in_a_user_id_and_length_counts_scalar_values() {
+        for good in ["__proto__", "💡", "\u{202e}rtl", " ", &"💡".repeat(128)] {
+            assert_eq!(UserId::parse(good).unwrap().as_str(), good);
+        }
+        assert_eq!(UserId::parse("a\nb"), Err(IdError::Character('\n')));
+        assert_eq!(UserId::parse(&"💡".repeat(129)), Err(IdError::TooLong));
+    }
+
+    #[test]
+    fn a_connection_id_reads_back_as_it_was_written() {
+        let id = ConnectionId::from_random(0xfeed);
+        assert_eq!(ConnectionId::parse(&id.to_string()), Ok(id));
+        assert_eq!(ConnectionId::parse("FEED"), Err(IdError::Shape));
+        assert_eq!(ConnectionId::parse(&"+".repeat(32)), Err(IdError::Shape));
+    }
+}

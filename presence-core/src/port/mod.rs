@@ -1,0 +1,3 @@
+//! The seams: what the model asks of the world, as traits. Each has a contract suite in the testkit.
+
+pub mod transport;

@@ -1,0 +1,1 @@
+//! Simulated clients, contract suites and the end-to-end tests.
