@@ -153,6 +153,11 @@ impl ConnectionId {
         Self(bits)
     }
 
+    /// A number that differs between connections, to spread them over time with.
+    pub(crate) const fn spread(self) -> u64 {
+        self.0 as u64
+    }
+
     /// Reads what [`fmt::Display`] writes.
     ///
     /// # Errors

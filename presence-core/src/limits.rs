@@ -1,0 +1,220 @@
+//! Every bound and every span of time of the system, each with its name, its unit and its outcome.
+
+use std::time::Duration;
+
+/// How large, how many, how long. Made once at start and shared; the settings of the server map onto it one to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How often the server pings each connection.
+    pub heartbeat: Duration,
+    /// How long after a ping something must be heard; otherwise the connection ends with 4001.
+    pub heartbeat_timeout: Duration,
+    /// How long a session whose connection was lost stays in its rooms.
+    pub grace: Duration,
+    /// How long a session whose page went away (closed, or reloaded) stays in its rooms.
+    pub going_away_grace: Duration,
+    /// How long a typing indicator lasts without being renewed.
+    pub typing: Duration,
+    /// How long a connection may live before its user is known; then it ends with 4501.
+    pub hello: Duration,
+    /// The shortest time between two hand-outs of a busy room.
+    pub tick: Duration,
+    /// The same for rooms of more than [`large_room_users`](Self::large_room_users).
+    pub large_room_tick: Duration,
+    /// The same for rooms of more than [`huge_room_users`](Self::huge_room_users).
+    pub huge_room_tick: Duration,
+    /// Above this many users a room is large.
+    pub large_room_users: usize,
+    /// Above this many users a room is huge.
+    pub huge_room_users: usize,
+    /// How long a connection may make no progress reading while it is otherwise alive; then it ends with 4000.
+    pub stall: Duration,
+    /// How long the server waits for its connections when it drains.
+    pub drain: Duration,
+
+    /// Largest message from a client, in bytes; a larger one ends the connection with 4500.
+    pub message_bytes_max: usize,
+    /// Deepest nesting of a message from a client; deeper is `bad_json`.
+    pub json_depth_max: usize,
+    /// Rooms that one connection may be in; one more is `conflict`.
+    pub rooms_per_connection_max: usize,
+    /// Users that one room may hold; one more is `busy`.
+    pub users_per_room_max: usize,
+    /// Sessions that one user may have in one room; one more is `conflict`.
+    pub sessions_per_user_max: usize,
+    /// Bytes of one session's state, keys and values; more is `too_large`.
+    pub state_bytes_max: usize,
+    /// Bytes of one cursor; more is `too_large`.
+    pub cursor_bytes_max: usize,
+    /// Characters of a user's name; more is `bad_message`.
+    pub name_chars_max: usize,
+    /// Bytes of an avatar's address; more is `bad_message`.
+    pub avatar_bytes_max: usize,
+
+    /// Messages that one connection may send in the long run, per second.
+    pub messages_per_second: u32,
+    /// Messages that one connection may send at once; more is `rate_limited`.
+    pub messages_burst: u32,
+    /// `rate_limited` or malformed messages that one connection may collect within
+    /// [`abuse_window`](Self::abuse_window); one more ends it with 4008 or 4500.
+    pub abuse_max: u32,
+    /// How long an offence counts.
+    pub abuse_window: Duration,
+
+    /// Versioned messages that a room keeps for those who come back or read slowly.
+    pub feed_messages_max: usize,
+    /// Bytes of them.
+    pub feed_bytes_max: usize,
+    /// How long it keeps them.
+    pub feed_age_max: Duration,
+    /// Hand-outs of the live lane (cursors, typing) that a room keeps; who reads slower gets the latest of each.
+    pub live_frames_max: usize,
+    /// Bytes that are gathered for one connection before they are written.
+    pub gather_bytes_max: usize,
+    /// Direct answers waiting for one connection; one more ends it with 4000.
+    pub mailbox_max: usize,
+    /// Inputs waiting for one shard; one more waits or is answered with `busy`.
+    pub shard_inbox_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(25),
+            heartbeat_timeout: Duration::from_secs(10),
+            grace: Duration::from_secs(15),
+            going_away_grace: Duration::from_secs(3),
+            typing: Duration::from_secs(5),
+            hello: Duration::from_secs(10),
+            tick: Duration::from_millis(33),
+            large_room_tick: Duration::from_millis(100),
+            huge_room_tick: Duration::from_millis(250),
+            large_room_users: 1_000,
+            huge_room_users: 10_000,
+            stall: Duration::from_secs(120),
+            drain: Duration::from_secs(20),
+
+            message_bytes_max: 64 * 1024,
+            json_depth_max: 32,
+            rooms_per_connection_max: 100,
+            users_per_room_max: 20_000,
+            sessions_per_user_max: 64,
+            state_bytes_max: 16 * 1024,
+            cursor_bytes_max: 1024,
+            name_chars_max: 128,
+            avatar_bytes_max: 8 * 1024,
+
+            messages_per_second: 120,
+            messages_burst: 240,
+            abuse_max: 100,
+            abuse_window: Duration::from_secs(10),
+
+            feed_messages_max: 4_096,
+            feed_bytes_max: 1024 * 1024,
+            feed_age_max: Duration::from_secs(120),
+            live_frames_max: 16,
+            gather_bytes_max: 256 * 1024,
+            mailbox_max: 1_024,
+            shard_inbox_max: 65_536,
+        }
+    }
+}
+
+/// Two settings that cannot both hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {rule}")]
+pub struct LimitsError {
+    /// The setting, named as in [`Limits`].
+    pub field: &'static str,
+    /// What must be true of it.
+    pub rule: &'static str,
+}
+
+impl Limits {
+    /// Checks what must hold between the fields.
+    ///
+    /// # Errors
+    /// Names the first field that breaks a rule.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        let rules = [
+            ("heartbeat", "must be at least 100 ms", self.heartbeat >= Duration::from_millis(100)),
+            (
+                "heartbeat_timeout",
+                "must be more than 0 and shorter than `heartbeat`",
+                !self.heartbeat_timeout.is_zero() && self.heartbeat_timeout < self.heartbeat,
+            ),
+            ("going_away_grace", "must not be longer than `grace`", self.going_away_grace <= self.grace),
+            ("hello", "must be more than 0", !self.hello.is_zero()),
+            ("large_room_tick", "must not be shorter than `tick`", self.tick <= self.large_room_tick),
+            (
+                "huge_room_tick",
+                "must not be shorter than `large_room_tick`",
+                self.large_room_tick <= self.huge_room_tick,
+            ),
+            (
+                "huge_room_users",
+                "must not be less than `large_room_users`",
+                self.large_room_users <= self.huge_room_users,
+            ),
+            ("message_bytes_max", "must be at least 1024", self.message_bytes_max >= 1024),
+            (
+                "state_bytes_max",
+                "must be less than `message_bytes_max`",
+                self.state_bytes_max < self.message_bytes_max,
+            ),
+            ("json_depth_max", "must be at least 4", self.json_depth_max >= 4),
+            ("rooms_per_connection_max", "must be at least 1", self.rooms_per_connection_max >= 1),
+            ("users_per_room_max", "must be at least 1", self.users_per_room_max >= 1),
+            ("sessions_per_user_max", "must be at least 1", self.sessions_per_user_max >= 1),
+            ("messages_per_second", "must be at least 1", self.messages_per_second >= 1),
+            (
+                "messages_burst",
+                "must not be less than `messages_per_second`",
+                self.messages_burst >= self.messages_per_second,
+            ),
+            ("feed_messages_max", "must be at least 1", self.feed_messages_max >= 1),
+            ("live_frames_max", "must be at least 1", self.live_frames_max >= 1),
+            ("gather_bytes_max", "must be at least 1024", self.gather_bytes_max >= 1024),
+            ("mailbox_max", "must be at least 8", self.mailbox_max >= 8),
+            ("shard_inbox_max", "must be at least 8", self.shard_inbox_max >= 8),
+        ];
+        match rules.into_iter().find(|(_, _, holds)| !holds) {
+            Some((field, rule, _)) => Err(LimitsError { field, rule }),
+            None => Ok(()),
+        }
+    }
+
+    /// The shortest time between two hand-outs of a room of `users`.
+    pub fn tick_of(&self, users: usize) -> Duration {
+        if users > self.huge_room_users {
+            self.huge_room_tick
+        } else if users > self.large_room_users {
+            self.large_room_tick
+        } else {
+            self.tick
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree_with_each_other() {
+        assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_broken_relation_is_named() {
+        let limits = Limits { heartbeat_timeout: Duration::from_secs(60), ..Limits::default() };
+        assert_eq!(limits.check().unwrap_err().field, "heartbeat_timeout");
+    }
+
+    #[test]
+    fn the_tick_widens_as_the_room_grows() {
+        let limits = Limits::default();
+        let ticks = [1, 1_000, 1_001, 10_000, 10_001].map(|users| limits.tick_of(users).as_millis());
+        assert_eq!(ticks, [33, 33, 100, 100, 250]);
+    }
+}

@@ -1,0 +1,178 @@
+//! When to ping, and when silence means that nobody is there.
+
+use std::time::Duration;
+
+use crate::limits::Limits;
+use crate::time::Timestamp;
+
+/// A deadline that is noticed later than this was missed by us, not by the peer: the process slept, or was stopped.
+const OWN_LAG: Duration = Duration::from_secs(1);
+
+/// How soon the second ping follows the first, so that a new client learns its round-trip time early.
+const SECOND_PING: Duration = Duration::from_secs(2);
+
+/// The pings of one connection.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    heard: Timestamp,
+    phase: Phase,
+    rtt: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The next ping goes out then.
+    Quiet { ping_at: Timestamp, next: Next },
+    /// A ping is out since `pinged`; something must be heard by `dead_at`.
+    Pinged { pinged: Timestamp, dead_at: Timestamp, answered: bool, next: Next },
+}
+
+/// Which ping comes next.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Second,
+    /// Spreads the connections of a storm over the whole interval.
+    Third,
+    Later,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    Nothing,
+    Ping,
+    Dead,
+}
+
+impl Heartbeat {
+    /// Begins with a ping at once.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { heard: now, phase: Phase::Quiet { ping_at: now, next: Next::Second }, rtt: None }
+    }
+
+    /// Something came.
+    pub(super) fn heard(&mut self, now: Timestamp) {
+        self.heard = now;
+    }
+
+    /// The answer to the ping came. Says the round-trip time if it is the first answer to it.
+    pub(super) fn answered(&mut self, now: Timestamp) -> Option<Duration> {
+        self.heard = now;
+        let Phase::Pinged { pinged, answered, .. } = &mut self.phase else { return None };
+        if std::mem::replace(answered, true) {
+            return None;
+        }
+        self.rtt = Some(now.since(*pinged));
+        self.rtt
+    }
+
+    /// The round-trip time of the last ping that was answered.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// What is due now; `spread` is a number that differs between connections.
+    pub(super) fn beat(&mut self, now: Timestamp, spread: u64, limits: &Limits) -> Beat {
+        if let Phase::Pinged { pinged, dead_at, answered, next } = self.phase {
+            if self.heard < pinged || (self.heard == pinged && !answered) {
+                if now < dead_at {
+                    return Beat::Nothing;
+                }
+                if now.since(dead_at) <= OWN_LAG {
+                    return Beat::Dead;
+                }
+                let dead_at = now + limits.heartbeat_timeout;
+                self.phase = Phase::Pinged { pinged, dead_at, answered, next };
+                return Beat::Nothing;
+            }
+            let (wait, next) = match next {
+                Next::Second => (limits.heartbeat.min(SECOND_PING), Next::Third),
+                Next::Third => (spread_over(limits.heartbeat, spread), Next::Later),
+                Next::Later => (limits.heartbeat, Next::Later),
+            };
+            self.phase = Phase::Quiet { ping_at: pinged + wait, next };
+        }
+        match self.phase {
+            Phase::Quiet { ping_at, next } if ping_at <= now => {
+                let dead_at = now + limits.heartbeat_timeout;
+                self.phase = Phase::Pinged { pinged: now, dead_at, answered: false, next };
+                Beat::Ping
+            }
+            _ => Beat::Nothing,
+        }
+    }
+
+    /// When to ask again.
+    pub(super) fn next(&self) -> Timestamp {
+        match self.phase {
+            Phase::Quiet { ping_at, .. } => ping_at,
+            Phase::Pinged { dead_at, .. } => dead_at,
+        }
+    }
+}
+
+/// Between a fifth of the interval and all of it.
+fn spread_over(interval: Duration, spread: u64) -> Duration {
+    let millis = interval.as_millis() as u64;
+    let fifth = millis / 5;
+    Duration::from_millis(fifth + spread % (millis - fifth).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn silence_after_a_ping_is_death_and_any_sign_is_life() {
+        let limits = Limits::default();
+        let mut heartbeat = Heartbeat::new(at(1000));
+        assert_eq!(heartbeat.beat(at(1000), 7, &limits), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(10_999), 7, &limits), Beat::Nothing);
+        heartbeat.heard(at(10_999));
+        // The second ping was due in the meantime.
+        assert_eq!(heartbeat.beat(at(11_000), 7, &limits), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(20_999), 7, &limits), Beat::Nothing);
+        assert_eq!(heartbeat.beat(at(21_000), 7, &limits), Beat::Dead);
+    }
+
+    #[test]
+    fn the_round_trip_is_measured_once_per_ping() {
+        let limits = Limits::default();
+        let mut heartbeat = Heartbeat::new(at(0));
+        assert_eq!(heartbeat.answered(at(0)), None);
+        heartbeat.beat(at(0), 0, &limits);
+        assert_eq!(heartbeat.answered(at(40)), Some(Duration::from_millis(40)));
+        assert_eq!(heartbeat.answered(at(90)), None);
+        assert_eq!(heartbeat.rtt(), Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn p6_a_server_that_slept_gives_its_peers_the_time_it_missed() {
+        let limits = Limits::default();
+        let mut heartbeat = Heartbeat::new(at(0));
+        heartbeat.beat(at(0), 0, &limits);
+        assert_eq!(heartbeat.beat(at(60_000), 0, &limits), Beat::Nothing);
+        assert_eq!(heartbeat.next(), at(70_000));
+        assert_eq!(heartbeat.beat(at(70_000), 0, &limits), Beat::Dead);
+    }
+
+    #[test]
+    fn the_pings_of_a_storm_spread_over_the_interval() {
+        let limits = Limits::default();
+        let third = |spread| {
+            let mut heartbeat = Heartbeat::new(at(0));
+            heartbeat.beat(at(0), spread, &limits);
+            heartbeat.answered(at(1));
+            heartbeat.beat(at(10_000), spread, &limits);
+            heartbeat.answered(at(10_001));
+            heartbeat.beat(at(20_000), spread, &limits);
+            heartbeat.next().as_millis()
+        };
+        assert!(third(1) != third(4_000));
+        assert!((15_000..=45_000).contains(&third(123_456)));
+    }
+}

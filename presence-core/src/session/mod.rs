@@ -1,0 +1,437 @@
+//! One connection's protocol: who it is, what it may say, which rooms it reads, whether it is still there.
+//!
+//! Calling contract: whatever happened goes into a `handle_*`; then [`Session::take_outputs`] says what to do about
+//! it, and [`Session::gather`] what to write. [`Session::poll_timeout`] says when to call
+//! [`Session::handle_timeout`]. After an output [`SessionOutput::Close`] the session takes in nothing more but
+//! [`Session::handle_end`].
+
+mod budget;
+mod commands;
+mod heartbeat;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{CloseReason, CommandError};
+use crate::feed::{FeedReader, Gathered};
+use crate::frame::{Frame, Message};
+use crate::id::{ConnectionId, RoomId, SessionId, UserId};
+use crate::limits::Limits;
+use crate::port::transport::Sent;
+use crate::profile::Profile;
+use crate::shard::{Detach, Entry, RoomCommand};
+use crate::time::{Now, Timestamp};
+use crate::wire::{self, Reference};
+use budget::{Budget, Offences};
+use heartbeat::{Beat, Heartbeat};
+
+/// What is known of a connection when it opens.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Its name.
+    pub connection: ConnectionId,
+    /// The room that a message without `room` means.
+    pub default_room: RoomId,
+    /// Who the URL says it is. Believed in dev mode only; the server passes nothing else.
+    pub user: Option<UserId>,
+    /// What others read, from the URL.
+    pub name: Option<Box<str>>,
+    /// Which tab or device, from the URL.
+    pub session: Option<SessionId>,
+    /// The session if the client chooses none.
+    pub fallback_session: SessionId,
+}
+
+/// Something that a session wants done.
+#[derive(Debug)]
+pub enum SessionOutput {
+    /// Tell all shards that this connection has this session now.
+    Attach {
+        /// The user.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
+    /// Tell all shards that it has it no more. Must not be dropped: a lost one is a ghost.
+    Detach {
+        /// How it ended.
+        how: Detach,
+    },
+    /// Give this to the room's shard. What [`RoomCommand::may_be_refused`] says may be handed back to
+    /// [`Session::handle_busy`] instead.
+    Route {
+        /// The room.
+        room: RoomId,
+        /// The command.
+        command: RoomCommand,
+    },
+    /// Close the connection, after writing what waits.
+    Close(CloseReason),
+    /// A ping was answered after this time.
+    RoundTrip(Duration),
+    /// A client message was taken in, of this type.
+    Received(&'static str),
+    /// An error was answered.
+    Refused(crate::error::ErrorCode),
+}
+
+/// What a shard has for a connection.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Snapshot or replay, and where to read on.
+    Position {
+        /// Which entry it answers.
+        entry: Entry,
+        /// To be written first.
+        frame: Frame,
+        /// Has everything up to and including the frame.
+        reader: FeedReader,
+    },
+    /// The room did not let the session in.
+    NotEntered {
+        /// Which entry it answers.
+        entry: Entry,
+        /// The error.
+        frame: Frame,
+    },
+    /// Something to write.
+    Answer(Frame),
+    /// The end.
+    Evict(CloseReason),
+}
+
+/// One connection's protocol.
+#[derive(Debug)]
+pub struct Session {
+    limits: Arc<Limits>,
+    connection: ConnectionId,
+    default_room: RoomId,
+    phase: Phase,
+    heartbeat: Heartbeat,
+    budget: Budget,
+    offences: Offences,
+    entries: u32,
+    rooms: Vec<Seat>,
+    /// Written before anything that the rooms say.
+    outbox: Vec<Frame>,
+    /// Since when the peer has not read all that it was sent.
+    stalled: Option<Timestamp>,
+    outputs: Vec<SessionOutput>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nobody knows who it is yet.
+    Opening { until: Timestamp, fallback_session: SessionId },
+    /// Somebody.
+    Ready(Identity),
+    /// It is over.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Identity {
+    profile: Arc<Profile>,
+    session: SessionId,
+    /// Who chose the session id.
+    chosen_by: ChosenBy,
+    active: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChosenBy {
+    Client,
+    Server,
+}
+
+/// A room that this connection has asked to enter.
+#[derive(Debug)]
+struct Seat {
+    room: RoomId,
+    entry: Entry,
+    /// `None` until the room has answered, and while it prepares a fresh start.
+    reader: Option<FeedReader>,
+}
+
+impl Session {
+    /// A connection that has just opened.
+    pub fn open(now: Now, opening: Opening, limits: Arc<Limits>) -> Self {
+        let Opening { connection, default_room, user, name, session, fallback_session } = opening;
+        let mut opened = Self {
+            connection,
+            default_room,
+            phase: Phase::Opening { until: now.at + limits.hello, fallback_session },
+            heartbeat: Heartbeat::new(now.at),
+            budget: Budget::new(now.at, &limits),
+            offences: Offences::default(),
+            entries: 0,
+            rooms: Vec::new(),
+            outbox: Vec::new(),
+            stalled: None,
+            outputs: Vec::new(),
+            limits,
+        };
+        if let Some(user) = user {
+            let claim = wire::UserClaim { name, ..Default::default() };
+            let profile = Arc::new(Profile::of_user(user)).with(&claim);
+            opened.identify(now, profile, session, &None);
+        } else if let (Some(session), Phase::Opening { fallback_session, .. }) = (session, &mut opened.phase)
+        {
+            *fallback_session = session;
+        }
+        opened
+    }
+
+    /// Who it is, once that is known.
+    pub fn user(&self) -> Option<&UserId> {
+        match &self.phase {
+            Phase::Ready(identity) => Some(&identity.profile.id),
+            Phase::Opening { .. } | Phase::Closed => None,
+        }
+    }
+
+    /// Which session it has, once its user is known.
+    pub fn session_id(&self) -> Option<&SessionId> {
+        match &self.phase {
+            Phase::Ready(identity) => Some(&identity.session),
+            Phase::Opening { .. } | Phase::Closed => None,
+        }
+    }
+
+    /// The connection's name.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// Whether it has said its last.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// The last round-trip time that was measured.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.heartbeat.rtt()
+    }
+
+    /// Rooms that it is in, or about to be.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        self.rooms.iter().map(|seat| &seat.room)
+    }
+
+    /// What to do about what was handled, in this order.
+    pub fn take_outputs(&mut self) -> Vec<SessionOutput> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let stall = self.stalled.map(|since| since + self.limits.stall);
+        match self.phase {
+            Phase::Opening { until, .. } => Some(until),
+            Phase::Ready(_) => {
+                Some(stall.map_or(self.heartbeat.next(), |stall| stall.min(self.heartbeat.next())))
+            }
+            Phase::Closed => None,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        match self.phase {
+            Phase::Opening { until, .. } if until <= now.at => self.close(CloseReason::NotAuthorized),
+            Phase::Ready(_) => {
+                if self.stalled.is_some_and(|since| since + self.limits.stall <= now.at) {
+                    return self.close(CloseReason::SlowConsumer);
+                }
+                self.beat(now);
+            }
+            Phase::Opening { .. } | Phase::Closed => {}
+        }
+    }
+
+    fn beat(&mut self, now: Now) {
+        let spread = self.connection.spread();
+        match self.heartbeat.beat(now.at, spread, &self.limits) {
+            Beat::Nothing => {}
+            Beat::Dead => self.close(CloseReason::HeartbeatTimeout),
+            Beat::Ping => {
+                let rtt = self.heartbeat.rtt().map(|rtt| rtt.as_millis() as u64);
+                // A peer that does not read finds one ping when it reads again, not all of them.
+                self.outbox.retain(|frame| frame.kind() != crate::frame::FrameKind::Heartbeat);
+                self.outbox.push(Frame::heartbeat(wire::ping(now.wall, rtt)));
+            }
+        }
+    }
+
+    /// The wire's own answer to a ping came.
+    pub fn handle_pong(&mut self, now: Now) {
+        if let Some(rtt) = self.heartbeat.answered(now.at) {
+            self.outputs.push(SessionOutput::RoundTrip(rtt));
+        }
+    }
+
+    /// A sign of life came that says nothing.
+    pub fn handle_alive(&mut self, now: Now) {
+        self.heartbeat.heard(now.at);
+    }
+
+    /// What became of what was written.
+    pub fn handle_sent(&mut self, now: Now, sent: Sent) {
+        match sent {
+            Sent::All => self.stalled = None,
+            Sent::Waiting => {
+                self.stalled.get_or_insert(now.at);
+            }
+        }
+    }
+
+    /// A shard has something for this connection.
+    pub fn handle_delivery(&mut self, delivery: Delivery) {
+        if self.is_closed() {
+            return;
+        }
+        match delivery {
+            Delivery::Position { entry, frame, reader } => {
+                // The answer to an entry that has been left, or entered anew, comes too late to matter.
+                if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
+                    seat.reader = Some(reader);
+                    self.outbox.push(frame);
+                }
+            }
+            Delivery::NotEntered { entry, frame } => {
+                self.rooms.retain(|seat| seat.entry != entry || seat.reader.is_some());
+                self.outbox.push(frame);
+            }
+            Delivery::Answer(frame) => self.outbox.push(frame),
+            Delivery::Evict(reason) => return self.close(reason),
+        }
+        if self.outbox.len() > self.limits.mailbox_max {
+            self.close(CloseReason::SlowConsumer);
+        }
+    }
+
+    /// The server is going away: says so and closes.
+    pub fn handle_drain(&mut self, retry_after_millis: u64) {
+        if !self.is_closed() {
+            self.outbox.push(Frame::one(wire::server_draining(retry_after_millis)));
+            self.close(CloseReason::Draining);
+        }
+    }
+
+    /// The transport broke the connection's rules for its size or form: says what, and closes.
+    pub fn handle_violation(&mut self, error: &CommandError) {
+        if !self.is_closed() {
+            self.refuse(error, &None);
+            self.close(CloseReason::ProtocolAbused);
+        }
+    }
+
+    /// The connection is over. Comes last, whoever ended it.
+    pub fn handle_end(&mut self, how: Detach) {
+        if matches!(self.phase, Phase::Ready(_)) {
+            self.outputs.push(SessionOutput::Detach { how });
+        }
+        self.phase = Phase::Closed;
+        self.rooms = Vec::new();
+    }
+
+    /// Adds to `frames` what should be written now: direct answers, then what the rooms say. Call it only when the
+    /// wire takes more. Says whether there is more than fitted.
+    pub fn gather(&mut self, frames: &mut Vec<Frame>) -> bool {
+        if self.outbox.is_empty() {
+            self.gather_rooms(frames)
+        } else {
+            frames.append(&mut self.outbox);
+            self.outbox = Vec::new();
+            // What the rooms say comes after the answers, in the next write or in this one.
+            self.gather_rooms(frames)
+        }
+    }
+
+    fn gather_rooms(&mut self, frames: &mut Vec<Frame>) -> bool {
+        let mut more = false;
+        if self.is_closed() {
+            return more;
+        }
+        for seat in &mut self.rooms {
+            let Some(reader) = &mut seat.reader else { continue };
+            let command = match reader.gather(frames, self.limits.gather_bytes_max) {
+                Gathered::Everything => continue,
+                Gathered::More => {
+                    more = true;
+                    continue;
+                }
+                Gathered::LiveGone => RoomCommand::LiveNow,
+                Gathered::PresenceGone => {
+                    seat.reader = None;
+                    RoomCommand::Restart { entry: seat.entry }
+                }
+            };
+            self.outputs.push(SessionOutput::Route { room: seat.room.clone(), command });
+        }
+        more
+    }
+
+    fn identify(
+        &mut self,
+        now: Now,
+        profile: Arc<Profile>,
+        session: Option<SessionId>,
+        reference: &Reference,
+    ) {
+        let (session, chosen_by) = match (session, &self.phase) {
+            (Some(session), _) => (session, ChosenBy::Client),
+            (None, Phase::Opening { fallback_session, .. }) => (fallback_session.clone(), ChosenBy::Server),
+            (None, Phase::Ready(identity)) => (identity.session.clone(), identity.chosen_by),
+            (None, Phase::Closed) => return,
+        };
+        self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
+        self.phase = Phase::Ready(Identity { profile, session, chosen_by, active: true });
+        self.say_connected(now, reference);
+        self.heartbeat = Heartbeat::new(now.at);
+        self.beat(now);
+    }
+
+    fn say_connected(&mut self, now: Now, reference: &Reference) {
+        let Phase::Ready(Identity { profile, session, .. }) = &self.phase else { return };
+        let message = wire::connected(self.connection, profile, session, now.wall, &self.limits, reference);
+        self.say(message);
+    }
+
+    fn say(&mut self, message: Message) {
+        self.outbox.push(Frame::one(message));
+    }
+
+    fn refuse(&mut self, error: &CommandError, reference: &Reference) {
+        self.outputs.push(SessionOutput::Refused(error.code));
+        self.say(wire::error(error, reference));
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if !self.is_closed() {
+            if matches!(self.phase, Phase::Ready(_)) {
+                self.outputs.push(SessionOutput::Detach { how: reason.detach() });
+            }
+            self.outputs.push(SessionOutput::Close(reason));
+            self.phase = Phase::Closed;
+            self.rooms = Vec::new();
+        }
+    }
+}
+
+impl CloseReason {
+    /// What the server's own closing means for the session's rooms: whoever may come back is waited for.
+    fn detach(self) -> Detach {
+        match self {
+            Self::PeerClosed => Detach::Finished,
+            Self::Kicked | Self::NotAuthorized => Detach::Kicked,
+            Self::Draining
+            | Self::SlowConsumer
+            | Self::HeartbeatTimeout
+            | Self::RateLimitAbused
+            | Self::TokenExpired
+            | Self::TakenOver
+            | Self::ProtocolAbused => Detach::Lost,
+        }
+    }
+}

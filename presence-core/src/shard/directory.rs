@@ -1,0 +1,144 @@
+//! Which connection has which session, as one shard knows it: the fence (P8).
+//!
+//! A session's record lives as long as anything can still act for it: a connection that has not said that it is
+//! detached, or a room that holds the session. So a late command of an old connection always meets the record that
+//! tells that it is old, and when nothing can come any more, nothing stays behind (P12).
+
+use std::collections::HashMap;
+
+use super::input::RoomKey;
+use crate::id::{Generation, SessionId, UserId};
+use crate::room::Visitor;
+
+/// Sessions by user, connections by generation. Looked up, never iterated: the order of neither can reach an output.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    users: HashMap<UserId, Vec<Record>>,
+    connections: HashMap<Generation, Visitor>,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Record {
+    session: SessionId,
+    /// The newest connection that attached, while it is attached.
+    pub(super) current: Option<Generation>,
+    /// The newest that ever did, while this record lives.
+    newest: Generation,
+    /// Connections that have not detached yet, the newest among them.
+    open: u32,
+    /// Rooms in which the session is, attached or held.
+    pub(super) rooms: Vec<RoomKey>,
+}
+
+/// What an attach found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Attached {
+    /// Nobody had the session.
+    Free,
+    /// This connection had it and is fenced off now.
+    TakenFrom(Generation),
+    /// A newer connection has had it already.
+    TooLate,
+}
+
+impl Directory {
+    pub(super) fn attach(&mut self, visitor: Visitor) -> Attached {
+        let generation = visitor.generation;
+        let records = self.users.entry(visitor.profile.id.clone()).or_default();
+        let index = match records.binary_search_by(|record| record.session.cmp(&visitor.session)) {
+            Ok(index) => index,
+            Err(index) => {
+                let record = Record {
+                    session: visitor.session.clone(),
+                    current: None,
+                    newest: generation,
+                    open: 0,
+                    rooms: Vec::new(),
+                };
+                records.insert(index, record);
+                index
+            }
+        };
+        let record = &mut records[index];
+        record.open += 1;
+        self.connections.insert(generation, visitor);
+        if record.newest > generation {
+            return Attached::TooLate;
+        }
+        record.newest = generation;
+        match record.current.replace(generation) {
+            Some(old) => Attached::TakenFrom(old),
+            None => Attached::Free,
+        }
+    }
+
+    /// Forgets a connection. Gives its visitor, and whether it was the one that had the session.
+    pub(super) fn detach(&mut self, generation: Generation) -> Option<(Visitor, bool)> {
+        let visitor = self.connections.remove(&generation)?;
+        let record = self.record_mut(&visitor.profile.id, &visitor.session)?;
+        record.open -= 1;
+        let was_current = record.current == Some(generation);
+        if was_current {
+            record.current = None;
+        }
+        Some((visitor, was_current))
+    }
+
+    /// The visitor of a connection that has its session.
+    pub(super) fn current(&self, generation: Generation) -> Option<&Visitor> {
+        let visitor = self.connections.get(&generation)?;
+        let record = self.record(&visitor.profile.id, &visitor.session)?;
+        (record.current == Some(generation)).then_some(visitor)
+    }
+
+    /// The visitor of a connection, fenced off or not.
+    pub(super) fn visitor_mut(&mut self, generation: Generation) -> Option<&mut Visitor> {
+        self.connections.get_mut(&generation)
+    }
+
+    pub(super) fn record(&self, user: &UserId, session: &SessionId) -> Option<&Record> {
+        let records = self.users.get(user)?;
+        let index = records.binary_search_by(|record| record.session.cmp(session)).ok()?;
+        records.get(index)
+    }
+
+    pub(super) fn record_mut(&mut self, user: &UserId, session: &SessionId) -> Option<&mut Record> {
+        let records = self.users.get_mut(user)?;
+        let index = records.binary_search_by(|record| record.session.cmp(session)).ok()?;
+        records.get_mut(index)
+    }
+
+    /// Notes that the session is in a room.
+    pub(super) fn entered(&mut self, visitor: &Visitor, room: RoomKey) {
+        if let Some(record) = self.record_mut(&visitor.profile.id, &visitor.session)
+            && !record.rooms.contains(&room)
+        {
+            record.rooms.push(room);
+        }
+    }
+
+    /// Notes that it is not, and forgets the session if nothing can act for it any more.
+    pub(super) fn left(&mut self, user: &UserId, session: &SessionId, room: RoomKey) {
+        if let Some(record) = self.record_mut(user, session) {
+            record.rooms.retain(|held| *held != room);
+        }
+        self.forget_if_done(user, session);
+    }
+
+    pub(super) fn forget_if_done(&mut self, user: &UserId, session: &SessionId) {
+        let Some(records) = self.users.get_mut(user) else { return };
+        records.retain(|record| record.session != *session || record.open > 0 || !record.rooms.is_empty());
+        if records.is_empty() {
+            self.users.remove(user);
+        }
+    }
+
+    pub(super) fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+}

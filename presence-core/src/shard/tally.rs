@@ -1,0 +1,41 @@
+//! What a shard has done since it began, as numbers that only grow. The driver turns them into metrics.
+
+use crate::room::{HandedOut, LeaveCause};
+use crate::wire::SnapshotReason;
+
+/// Totals of one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Users who came into a room (0→1).
+    pub joins: u64,
+    /// Users who left a room (1→0), by [`LeaveCause`] in the order of [`LeaveCause::ALL`].
+    pub leaves: [u64; LeaveCause::ALL.len()],
+    /// Sessions that came back to what they had.
+    pub restores: u64,
+    /// Connections that lost their session to a newer one.
+    pub takeovers: u64,
+    /// Snapshots sent, by [`SnapshotReason`] in the order of [`SnapshotReason::ALL`].
+    pub snapshots: [u64; SnapshotReason::ALL.len()],
+    /// Times that somebody got what it had missed instead of a snapshot.
+    pub replays: u64,
+    /// Times that a room handed out.
+    pub hand_outs: u64,
+    /// Messages that rooms said, each counted once however many listen.
+    pub messages: u64,
+    /// Commands of connections that no longer had their session, and changed nothing.
+    pub fenced: u64,
+}
+
+impl Tally {
+    pub(super) fn handed_out(&mut self, said: &HandedOut) {
+        if said.presence + said.live == 0 {
+            return;
+        }
+        self.hand_outs += 1;
+        self.messages += (said.presence + said.live) as u64;
+        self.joins += said.joined as u64;
+        for (total, left) in self.leaves.iter_mut().zip(said.left) {
+            *total += left as u64;
+        }
+    }
+}

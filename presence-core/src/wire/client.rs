@@ -1,0 +1,342 @@
+//! What clients say, decoded with limits. Every refusal names the field.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{Json, Members, Reference, ScanError, StatePatch, scan};
+use crate::error::{CommandError, ErrorCode};
+use crate::id::{RoomId, SessionId, UserId, Version};
+use crate::limits::Limits;
+use crate::profile::Color;
+
+/// A client message with its `ref`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// What every direct answer repeats.
+    pub reference: Reference,
+    /// The message, or why it is none.
+    pub message: Result<ClientMessage, CommandError>,
+}
+
+/// Everything a client can say. `room: None` means the connection's default room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named and described by the protocol")]
+pub enum ClientMessage {
+    /// Says who this is; renews a token on a live connection.
+    Auth { token: Option<Box<str>>, user: Option<UserId>, session: Option<SessionId> },
+    /// Enters a room.
+    Join { room: Option<RoomId>, user: Box<UserClaim>, state: Option<StatePatch>, since: Option<Since> },
+    /// Leaves it at once.
+    Leave { room: Option<RoomId> },
+    /// "I am here."
+    Heartbeat,
+    /// Merges into the session's state.
+    Update { room: Option<RoomId>, state: StatePatch },
+    /// Where the session points.
+    Cursor { room: Option<RoomId>, cursor: Option<Json> },
+    /// Whether the session's user is typing.
+    Typing { room: Option<RoomId>, typing: bool },
+    /// Whether the session is in use.
+    Activity { active: bool },
+    /// "Is this what you have?"
+    Sync { room: Option<RoomId>, since: Since, digest: Option<u32> },
+    /// The answer to a ping, with the ping's timestamp.
+    Pong { timestamp: Option<i64> },
+}
+
+impl ClientMessage {
+    /// The `type`s that clients may send, for metrics and documents.
+    pub const TYPES: [&str; 10] = [
+        "auth",
+        "presence:join",
+        "presence:leave",
+        "presence:heartbeat",
+        "presence:update",
+        "presence:cursor",
+        "presence:typing",
+        "presence:activity",
+        "presence:sync",
+        "pong",
+    ];
+
+    /// The message's `type`.
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Auth { .. } => "auth",
+            Self::Join { .. } => "presence:join",
+            Self::Leave { .. } => "presence:leave",
+            Self::Heartbeat => "presence:heartbeat",
+            Self::Update { .. } => "presence:update",
+            Self::Cursor { .. } => "presence:cursor",
+            Self::Typing { .. } => "presence:typing",
+            Self::Activity { .. } => "presence:activity",
+            Self::Sync { .. } => "presence:sync",
+            Self::Pong { .. } => "pong",
+        }
+    }
+}
+
+/// The last thing of a room that a client has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// The history it means.
+    pub epoch: Box<str>,
+    /// How far it has read.
+    pub version: Version,
+}
+
+/// What a join says about its user. Nothing in it is believed without the server's consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserClaim {
+    /// Who.
+    pub id: Option<UserId>,
+    /// What others read.
+    pub name: Option<Box<str>>,
+    /// Which tab or device.
+    pub session: Option<SessionId>,
+    /// A colour of the user's own choice.
+    pub color: Option<Color>,
+    /// Address of a picture: `https:` or `data:image/`.
+    pub avatar: Option<Box<str>>,
+    /// E-mail address, as text.
+    pub email: Option<Box<str>>,
+}
+
+/// Reads one message. Never panics, whatever the bytes are.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Decoded {
+    let unreadable = |message: String| Decoded {
+        reference: None,
+        message: Err(CommandError::new(ErrorCode::BadJson, message)),
+    };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return unreadable("the message is not UTF-8".to_owned());
+    };
+    match scan(text, limits.json_depth_max) {
+        Ok(()) => {}
+        Err(ScanError::TooDeep) => {
+            return unreadable(format!("the message is nested deeper than {}", limits.json_depth_max));
+        }
+        Err(ScanError::LoneSurrogate) => {
+            return unreadable("the message has an escape that is half a surrogate pair".to_owned());
+        }
+    }
+    let members = match serde_json::from_str::<Members<'_>>(text) {
+        Ok(members) => members,
+        Err(error) => return unreadable(format!("the message is not a JSON object: {error}")),
+    };
+    let object = Object { path: String::new(), members, limits };
+    match object.reference() {
+        Ok(reference) => Decoded { reference, message: object.message() },
+        Err(error) => Decoded { reference: None, message: Err(error) },
+    }
+}
+
+/// One JSON object of a message, which knows where in the message it stands.
+struct Object<'a> {
+    path: String,
+    members: Members<'a>,
+    limits: &'a Limits,
+}
+
+impl<'a> Object<'a> {
+    fn reference(&self) -> Result<Reference, CommandError> {
+        if let Some(name) = self.members.duplicate() {
+            return Err(self.bad(name, "stands there twice"));
+        }
+        match self.members.get("ref") {
+            None => Ok(None),
+            Some(raw) if raw.get().len() > 256 => Err(self.bad("ref", "must be at most 256 bytes")),
+            Some(raw) => match raw.get().as_bytes().first() {
+                Some(b'"' | b'-' | b'0'..=b'9') => Ok(Some(Json::compact(raw))),
+                _ => Err(self.bad("ref", "must be a string or a number")),
+            },
+        }
+    }
+
+    fn message(&self) -> Result<ClientMessage, CommandError> {
+        let Some(name) = self.text("type", usize::MAX)? else {
+            // The first message of a client may be its credentials alone.
+            if self.members.get("token").is_some() || self.members.get("client_id").is_some() {
+                return self.auth();
+            }
+            return Err(self.bad("type", "is missing"));
+        };
+        Ok(match &*name {
+            "auth" => self.auth()?,
+            "presence:join" => ClientMessage::Join {
+                room: self.room()?,
+                user: Box::new(
+                    self.object("user")?.map(|user| user.claim()).transpose()?.unwrap_or_default(),
+                ),
+                state: self.object("state")?.map(|state| state.patch()).transpose()?,
+                since: self.object("since")?.map(|since| since.since()).transpose()?,
+            },
+            "presence:leave" => ClientMessage::Leave { room: self.room()? },
+            "presence:heartbeat" => ClientMessage::Heartbeat,
+            "presence:update" => ClientMessage::Update {
+                room: self.room()?,
+                state: self.object("state")?.ok_or_else(|| self.bad("state", "is missing"))?.patch()?,
+            },
+            "presence:cursor" => ClientMessage::Cursor { room: self.room()?, cursor: self.cursor()? },
+            "presence:typing" => ClientMessage::Typing {
+                room: self.room()?,
+                typing: self.required("typing", "true or false")?,
+            },
+            "presence:activity" => {
+                ClientMessage::Activity { active: self.required("active", "true or false")? }
+            }
+            "presence:sync" => {
+                ClientMessage::Sync { room: self.room()?, since: self.since()?, digest: self.digest()? }
+            }
+            "pong" => ClientMessage::Pong { timestamp: self.value("timestamp", "a whole number")? },
+            unknown => {
+                let shown: String = unknown.chars().take(64).collect();
+                return Err(CommandError::field(
+                    ErrorCode::UnknownType,
+                    "type",
+                    format!("there is no message of type {shown:?}"),
+                ));
+            }
+        })
+    }
+
+    fn auth(&self) -> Result<ClientMessage, CommandError> {
+        Ok(ClientMessage::Auth {
+            token: self.text("token", usize::MAX)?,
+            user: self.id("client_id", UserId::parse)?,
+            session: self.id("session_id", SessionId::parse)?,
+        })
+    }
+
+    fn room(&self) -> Result<Option<RoomId>, CommandError> {
+        let Some(text) = self.text("room", usize::MAX)? else { return Ok(None) };
+        let refused = |error| {
+            CommandError::field(ErrorCode::InvalidRoom, self.path_of("room"), format!("`room` {error}"))
+        };
+        RoomId::parse(&text).map(Some).map_err(refused)
+    }
+
+    fn claim(&self) -> Result<UserClaim, CommandError> {
+        let color = self.text("color", usize::MAX)?;
+        let avatar = self.text("avatar", usize::MAX)?;
+        if let Some(avatar) = &avatar {
+            let bytes_max = self.limits.avatar_bytes_max;
+            if avatar.len() > bytes_max {
+                return Err(self.bad("avatar", format!("must be at most {bytes_max} bytes")));
+            }
+            if !(avatar.starts_with("https:") || avatar.starts_with("data:image/")) {
+                return Err(self.bad("avatar", "must begin with https: or data:image/"));
+            }
+        }
+        Ok(UserClaim {
+            id: self.id("id", UserId::parse)?,
+            name: self.text("name", self.limits.name_chars_max)?.filter(|name| !name.trim().is_empty()),
+            session: self.id("sessionId", SessionId::parse)?,
+            color: color.map(|color| Color::parse(&color)).transpose().map_err(|e| self.bad("color", e))?,
+            avatar,
+            email: self.text("email", 320)?,
+        })
+    }
+
+    fn patch(&self) -> Result<StatePatch, CommandError> {
+        let bytes: usize = self.members.0.iter().map(|(name, raw)| name.len() + raw.get().len()).sum();
+        let bytes_max = self.limits.state_bytes_max;
+        if bytes > bytes_max {
+            return Err(CommandError::field(
+                ErrorCode::TooLarge,
+                self.path.clone(),
+                format!("`{}` must be at most {bytes_max} bytes", self.path),
+            ));
+        }
+        let field = |(name, raw): &(Cow<'_, str>, &RawValue)| {
+            (Box::from(&**name), (raw.get() != "null").then(|| Json::compact(raw)))
+        };
+        Ok(self.members.0.iter().map(field).collect())
+    }
+
+    fn since(&self) -> Result<Since, CommandError> {
+        let epoch = self.text("epoch", 128)?.ok_or_else(|| self.bad("epoch", "is missing"))?;
+        let version = self.required("version", "a whole number of 0 or more")?;
+        Ok(Since { epoch, version: Version::new(version) })
+    }
+
+    fn digest(&self) -> Result<Option<u32>, CommandError> {
+        let Some(text) = self.text("digest", usize::MAX)? else { return Ok(None) };
+        let digest = (text.len() == 8).then(|| u32::from_str_radix(&text, 16).ok()).flatten();
+        digest.map(Some).ok_or_else(|| self.bad("digest", "must be eight hex digits"))
+    }
+
+    fn cursor(&self) -> Result<Option<Json>, CommandError> {
+        let Some(raw) = self.members.get("cursor") else {
+            // `null` hides the cursor, a message without one says nothing.
+            let given = self.members.0.iter().any(|(name, _)| name == "cursor");
+            return if given { Ok(None) } else { Err(self.bad("cursor", "is missing")) };
+        };
+        let bytes_max = self.limits.cursor_bytes_max;
+        if raw.get().len() > bytes_max {
+            return Err(CommandError::field(
+                ErrorCode::TooLarge,
+                "cursor",
+                format!("`cursor` must be at most {bytes_max} bytes"),
+            ));
+        }
+        let cursor = self.object("cursor")?.ok_or_else(|| self.bad("cursor", "is missing"))?;
+        for axis in ["x", "y"] {
+            cursor.required::<f64>(axis, "a number")?;
+        }
+        cursor.value::<bool>("visible", "true or false")?;
+        Ok(Some(Json::compact(raw)))
+    }
+
+    fn id<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, crate::id::IdError>,
+    ) -> Result<Option<T>, CommandError> {
+        let Some(text) = self.text(name, usize::MAX)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|error| self.bad(name, error))
+    }
+
+    fn text(&self, name: &str, chars_max: usize) -> Result<Option<Box<str>>, CommandError> {
+        let text: Option<Box<str>> = self.value(name, "a string")?;
+        match text {
+            Some(text) if chars_max != usize::MAX && text.chars().count() > chars_max => {
+                Err(self.bad(name, format!("must be at most {chars_max} characters")))
+            }
+            text => Ok(text),
+        }
+    }
+
+    fn object(&self, name: &str) -> Result<Option<Object<'a>>, CommandError> {
+        let Some(raw) = self.members.get(name) else { return Ok(None) };
+        let members: Members<'a> =
+            serde_json::from_str(raw.get()).map_err(|_| self.bad(name, "must be an object"))?;
+        let object = Object { path: self.path_of(name), members, limits: self.limits };
+        match object.members.duplicate() {
+            Some(name) => Err(object.bad(name, "stands there twice")),
+            None => Ok(Some(object)),
+        }
+    }
+
+    fn required<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<T, CommandError> {
+        self.value(name, what)?.ok_or_else(|| self.bad(name, format!("is missing; it must be {what}")))
+    }
+
+    fn value<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, CommandError> {
+        let Some(raw) = self.members.get(name) else { return Ok(None) };
+        serde_json::from_str(raw.get()).map(Some).map_err(|_| self.bad(name, format!("must be {what}")))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn bad(&self, name: &str, rule: impl Display) -> CommandError {
+        let path: String = self.path_of(name).chars().take(160).collect();
+        let message = format!("`{path}` {rule}");
+        CommandError::field(ErrorCode::BadMessage, path, message)
+    }
+}

@@ -1,0 +1,192 @@
+//! JSON values that pass through: checked once on the way in, never parsed again, shared on the way out.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// A JSON value as the client wrote it, without white space between its tokens.
+#[derive(Clone)]
+pub struct Json(Arc<RawValue>);
+
+impl Json {
+    /// Takes a value out of a message that [`scan`] has passed.
+    pub(super) fn compact(raw: &RawValue) -> Self {
+        let text = raw.get();
+        let mut out = String::with_capacity(text.len());
+        let (mut in_string, mut escaped) = (false, false);
+        for c in text.chars() {
+            if in_string {
+                in_string = escaped || c != '"';
+                escaped = !escaped && c == '\\';
+            } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
+                continue;
+            } else {
+                in_string = c == '"';
+            }
+            out.push(c);
+        }
+        let raw = RawValue::from_string(out).expect("white space between tokens carries no meaning");
+        Self::from(raw)
+    }
+
+    /// The value as text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl From<Box<RawValue>> for Json {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(Arc::from(raw))
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (*self.0).serialize(serializer)
+    }
+}
+
+/// The `ref` of a client message, which every direct answer repeats.
+pub type Reference = Option<Json>;
+
+/// What a session says about itself, field by field.
+pub type State = BTreeMap<Box<str>, Json>;
+
+/// Fields to set, and (`None`) to remove.
+pub type StatePatch = BTreeMap<Box<str>, Option<Json>>;
+
+/// What is wrong with a text before anyone parses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScanError {
+    /// Arrays and objects within each other, more than allowed.
+    TooDeep,
+    /// Half of a surrogate pair (RFC 8259 section 8.2): no text, and receivers would disagree on it.
+    LoneSurrogate,
+}
+
+/// Looks for what a parser would let pass and a receiver might not.
+pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), ScanError> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut in_string, mut i) = (0_usize, false, 0);
+    while i < bytes.len() {
+        match bytes[i] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                i += escape_len(&bytes[i..])?;
+                continue;
+            }
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > depth_max {
+                    return Err(ScanError::TooDeep);
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        i += 1;
+    }
+    Ok(())
+}
+
+/// Bytes of the escape that `bytes` begins with; a surrogate pair counts as one escape.
+fn escape_len(bytes: &[u8]) -> Result<usize, ScanError> {
+    let unit = |at: usize| -> Option<u16> {
+        let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    match unit(0) {
+        Some(0xD800..=0xDBFF) => match unit(6) {
+            Some(0xDC00..=0xDFFF) => Ok(12),
+            _ => Err(ScanError::LoneSurrogate),
+        },
+        Some(0xDC00..=0xDFFF) => Err(ScanError::LoneSurrogate),
+        Some(_) => Ok(6),
+        None => Ok(2),
+    }
+}
+
+/// The members of a JSON object in their order, each still raw.
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The value under `name`, unless it is `null`.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw).filter(|raw| raw.get() != "null")
+    }
+
+    /// A name that stands there twice.
+    pub(super) fn duplicate(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A member's name, borrowed unless it has escapes.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_goes_and_strings_stay() {
+        let raw: Box<RawValue> = serde_json::from_str(" { \"a b\" : [ 1 ,\n \"\\\" \\\\\" ] } ").unwrap();
+        assert_eq!(Json::compact(&raw).as_str(), r#"{"a b":[1,"\" \\"]}"#);
+    }
+
+    #[test]
+    fn depth_and_half_surrogates_are_found_outside_and_inside_of_strings() {
+        assert_eq!(scan(&"[".repeat(5), 4), Err(ScanError::TooDeep));
+        assert_eq!(scan(r#"["[[[[[["]"#, 4), Ok(()));
+        assert_eq!(scan(r#"["\ud83d\ude00 \\ud800"]"#, 4), Ok(()));
+        assert_eq!(scan(r#"["\ud83d"]"#, 4), Err(ScanError::LoneSurrogate));
+        assert_eq!(scan(r#"["\ude00"]"#, 4), Err(ScanError::LoneSurrogate));
+    }
+}

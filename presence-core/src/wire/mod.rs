@@ -1,0 +1,13 @@
+//! The wire: the one place that knows JSON. Client messages are decoded here with limits and precise errors, server
+//! messages are encoded here; the model in between holds [`Json`] values without looking into them.
+
+mod client;
+mod json;
+mod server;
+
+pub use client::{ClientMessage, Decoded, Since, UserClaim, decode};
+pub use json::{Json, Reference, State, StatePatch};
+pub use server::*;
+
+/// The protocol's version, as `connected` says it.
+pub const PROTOCOL: u32 = 1;

@@ -1,0 +1,559 @@
+//! What the server says, encoded once for all its receivers. The model's types are not serializable: each message
+//! here has a struct of its own, and these structs are the wire.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::json::{Json, Reference, State, StatePatch};
+use crate::digest::Digest;
+use crate::error::CommandError;
+use crate::frame::Message;
+use crate::id::{ConnectionId, Epoch, RoomId, SessionId, UserId, Version};
+use crate::limits::Limits;
+use crate::profile::Profile;
+use crate::room::{LeaveCause, Member, SessionPresence, Status};
+use crate::time::WallTime;
+
+fn encode(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
+}
+
+fn message(body: &impl Serialize) -> Message {
+    Message::new(encode(body))
+}
+
+/// `connected`: the user is known.
+pub fn connected(
+    connection: ConnectionId,
+    profile: &Profile,
+    session: &SessionId,
+    wall: WallTime,
+    limits: &Limits,
+    reference: &Reference,
+) -> Message {
+    #[derive(Serialize)]
+    struct Connected<'a> {
+        r#type: &'static str,
+        message: String,
+        protocol: u32,
+        connection_id: String,
+        session_id: &'a str,
+        user_id: &'a str,
+        server_time: i64,
+        heartbeat_ms: u128,
+        limits: Bounds,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: &'a Reference,
+    }
+    #[derive(Serialize)]
+    struct Bounds {
+        message_bytes: usize,
+        state_bytes: usize,
+        cursor_bytes: usize,
+        rooms: usize,
+        messages_per_second: u32,
+        messages_burst: u32,
+        heartbeat_timeout_ms: u128,
+        grace_ms: u128,
+        tick_ms: u128,
+    }
+    message(&Connected {
+        r#type: "connected",
+        message: format!("Successfully connected as {}", profile.id),
+        protocol: super::PROTOCOL,
+        connection_id: connection.to_string(),
+        session_id: session.as_str(),
+        user_id: profile.id.as_str(),
+        server_time: wall.as_unix_millis(),
+        heartbeat_ms: limits.heartbeat.as_millis(),
+        limits: Bounds {
+            message_bytes: limits.message_bytes_max,
+            state_bytes: limits.state_bytes_max,
+            cursor_bytes: limits.cursor_bytes_max,
+            rooms: limits.rooms_per_connection_max,
+            messages_per_second: limits.messages_per_second,
+            messages_burst: limits.messages_burst,
+            heartbeat_timeout_ms: limits.heartbeat_timeout.as_millis(),
+            grace_ms: limits.grace.as_millis(),
+            tick_ms: limits.tick.as_millis(),
+        },
+        reference,
+    })
+}
+
+/// `error`: the answer to a message that could not be carried out.
+pub fn error(error: &CommandError, reference: &Reference) -> Message {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        r#type: &'static str,
+        code: &'static str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u128>,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: &'a Reference,
+    }
+    message(&Refusal {
+        r#type: "error",
+        code: error.code.as_str(),
+        message: &error.message,
+        field: error.field.as_deref(),
+        retry_after_ms: error.retry_after.map(|span| span.as_millis()),
+        reference,
+    })
+}
+
+/// `ping`, with the round trip of the one before if it is known.
+pub fn ping(wall: WallTime, rtt_millis: Option<u64>) -> Message {
+    #[derive(Serialize)]
+    struct Ping {
+        r#type: &'static str,
+        timestamp: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rtt_ms: Option<u64>,
+    }
+    message(&Ping { r#type: "ping", timestamp: wall.as_unix_millis(), rtt_ms: rtt_millis })
+}
+
+/// `server_draining`: come back after so long.
+pub fn server_draining(retry_after_millis: u64) -> Message {
+    #[derive(Serialize)]
+    struct Draining {
+        r#type: &'static str,
+        retry_after_ms: u64,
+    }
+    message(&Draining { r#type: "server_draining", retry_after_ms: retry_after_millis })
+}
+
+/// A room at a version: what every message about the room as a whole says first.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomStand<'a> {
+    /// Which room.
+    pub room: &'a RoomId,
+    /// Which history of it.
+    pub epoch: &'a Epoch,
+    /// How far that history goes.
+    pub version: Version,
+    /// The digest of the roster at that version.
+    pub digest: Digest,
+}
+
+/// Why a client gets a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SnapshotReason {
+    /// It came in.
+    Join,
+    /// What it missed is not kept any more, or its version is none of this room's.
+    Gap,
+    /// It knows another history.
+    Epoch,
+    /// Its digest shows that it has something else.
+    Drift,
+    /// It read too slowly.
+    Lagged,
+}
+
+impl SnapshotReason {
+    /// Every reason, for metrics.
+    pub const ALL: [SnapshotReason; 5] = [Self::Join, Self::Gap, Self::Epoch, Self::Drift, Self::Lagged];
+
+    /// The reason as the wire and the metrics write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Gap => "gap",
+            Self::Epoch => "epoch",
+            Self::Drift => "drift",
+            Self::Lagged => "lagged",
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Own<'a> {
+    user_id: &'a str,
+    session_id: &'a str,
+}
+
+/// The users of a room at a version, encoded once for all who get a snapshot of it.
+#[derive(Clone, Debug)]
+pub struct Roster(Json);
+
+impl Roster {
+    /// Encodes `members` in their order.
+    pub fn encode<'a>(members: impl Iterator<Item = &'a Member>) -> Self {
+        let users: Vec<User<'_>> = members.map(User::from).collect();
+        let text = String::from_utf8(encode(&users)).expect("serde_json writes UTF-8");
+        let raw = RawValue::from_string(text).expect("serde_json writes JSON");
+        Self(Json::from(raw))
+    }
+}
+
+/// `presence:currentUsers`: a snapshot.
+pub fn current_users(
+    stand: RoomStand<'_>,
+    roster: &Roster,
+    own: (&UserId, &SessionId),
+    reason: SnapshotReason,
+    reference: &Reference,
+) -> Message {
+    #[derive(Serialize)]
+    struct CurrentUsers<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        epoch: &'a str,
+        version: u64,
+        digest: String,
+        reason: &'static str,
+        #[serde(rename = "self")]
+        own: Own<'a>,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: &'a Reference,
+        users: &'a Json,
+    }
+    message(&CurrentUsers {
+        r#type: "presence:currentUsers",
+        room: stand.room.as_str(),
+        epoch: stand.epoch.as_str(),
+        version: stand.version.number(),
+        digest: stand.digest.to_string(),
+        reason: reason.as_str(),
+        own: Own { user_id: own.0.as_str(), session_id: own.1.as_str() },
+        reference,
+        users: &roster.0,
+    })
+}
+
+/// `presence:restored`: the session was still held, and this is what it had.
+pub fn restored(room: &RoomId, member: &Member, session: &SessionPresence, reference: &Reference) -> Message {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Restored<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        session_id: &'a str,
+        user: User<'a>,
+        state: &'a State,
+        cursor: &'a Option<Json>,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: &'a Reference,
+    }
+    message(&Restored {
+        r#type: "presence:restored",
+        room: room.as_str(),
+        session_id: session.id.as_str(),
+        user: User::from(member),
+        state: &session.state,
+        cursor: &session.cursor,
+        reference,
+    })
+}
+
+/// `presence:synced`: the receiver has everything up to here.
+pub fn synced(stand: RoomStand<'_>, reference: &Reference) -> Message {
+    #[derive(Serialize)]
+    struct Synced<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        epoch: &'a str,
+        version: u64,
+        digest: String,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: &'a Reference,
+    }
+    message(&Synced {
+        r#type: "presence:synced",
+        room: stand.room.as_str(),
+        epoch: stand.epoch.as_str(),
+        version: stand.version.number(),
+        digest: stand.digest.to_string(),
+        reference,
+    })
+}
+
+/// `presence:userJoined`, as text.
+pub fn user_joined(room: &RoomId, version: Version, member: &Member) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct UserJoined<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        version: u64,
+        user: User<'a>,
+    }
+    encode(&UserJoined {
+        r#type: "presence:userJoined",
+        room: room.as_str(),
+        version: version.number(),
+        user: User::from(member),
+    })
+}
+
+/// `presence:userLeft`, as text.
+pub fn user_left(
+    room: &RoomId,
+    version: Version,
+    user: &UserId,
+    cause: LeaveCause,
+    last_seen: WallTime,
+) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct UserLeft<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        version: u64,
+        user_id: &'a str,
+        cause: &'static str,
+        last_seen: i64,
+    }
+    encode(&UserLeft {
+        r#type: "presence:userLeft",
+        room: room.as_str(),
+        version: version.number(),
+        user_id: user.as_str(),
+        cause: cause.as_str(),
+        last_seen: last_seen.as_unix_millis(),
+    })
+}
+
+/// What of a user has changed, beside the state of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The name.
+    pub name: bool,
+    /// The colour.
+    pub color: bool,
+    /// The picture.
+    pub avatar: bool,
+    /// The e-mail address.
+    pub email: bool,
+    /// Online or away.
+    pub status: bool,
+    /// Which sessions there are, or which of them are active.
+    pub sessions: bool,
+}
+
+impl Changed {
+    /// Whether anything has.
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// `presence:userUpdated` about the user, as text.
+pub fn user_updated(room: &RoomId, version: Version, member: &Member, changed: Changed) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct UserUpdated<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        version: u64,
+        user_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        color: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        avatar: Option<Option<&'a str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        email: Option<Option<&'a str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection_count: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sessions: Option<Vec<Session<'a>>>,
+    }
+    let user = User::from(member);
+    encode(&UserUpdated {
+        r#type: "presence:userUpdated",
+        room: room.as_str(),
+        version: version.number(),
+        user_id: user.id,
+        name: changed.name.then_some(user.name),
+        color: changed.color.then_some(user.color),
+        avatar: changed.avatar.then_some(user.avatar),
+        email: changed.email.then_some(user.email),
+        status: changed.status.then_some(user.status),
+        connection_count: changed.sessions.then_some(user.connection_count),
+        sessions: changed.sessions.then_some(user.sessions),
+    })
+}
+
+/// `presence:userUpdated` about the state of one session, as text.
+pub fn state_updated(
+    room: &RoomId,
+    version: Version,
+    user: &UserId,
+    session: &SessionId,
+    patch: &StatePatch,
+) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct StateUpdated<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        version: u64,
+        user_id: &'a str,
+        session_id: &'a str,
+        state: &'a StatePatch,
+    }
+    encode(&StateUpdated {
+        r#type: "presence:userUpdated",
+        room: room.as_str(),
+        version: version.number(),
+        user_id: user.as_str(),
+        session_id: session.as_str(),
+        state: patch,
+    })
+}
+
+/// `presence:cursors`: the latest of each session that moved.
+pub fn cursors<'a>(
+    room: &RoomId,
+    moved: impl Iterator<Item = (&'a UserId, &'a SessionId, Option<&'a Json>)>,
+) -> Message {
+    #[derive(Serialize)]
+    struct Cursors<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        cursors: Vec<Cursor<'a>>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cursor<'a> {
+        user_id: &'a str,
+        session_id: &'a str,
+        cursor: Option<&'a Json>,
+    }
+    let cursor = |(user, session, cursor): (&'a UserId, &'a SessionId, Option<&'a Json>)| Cursor {
+        user_id: user.as_str(),
+        session_id: session.as_str(),
+        cursor,
+    };
+    message(&Cursors {
+        r#type: "presence:cursors",
+        room: room.as_str(),
+        cursors: moved.map(cursor).collect(),
+    })
+}
+
+/// `presence:typing`: everyone who is typing now.
+pub fn typing<'a>(room: &RoomId, typists: impl Iterator<Item = &'a UserId>) -> Message {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Typing<'a> {
+        r#type: &'static str,
+        room: &'a str,
+        user_ids: Vec<&'a str>,
+    }
+    message(&Typing {
+        r#type: "presence:typing",
+        room: room.as_str(),
+        user_ids: typists.map(UserId::as_str).collect(),
+    })
+}
+
+/// The body of `GET /v1/rooms/{room}/presence`.
+pub fn room_presence<'a>(
+    stand: RoomStand<'_>,
+    members: impl Iterator<Item = &'a Member> + Clone,
+    wall: WallTime,
+) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct RoomPresence<'a> {
+        room: &'a str,
+        epoch: &'a str,
+        version: u64,
+        digest: String,
+        timestamp: i64,
+        total_active_users: usize,
+        total_connections: usize,
+        active_users: Vec<&'a str>,
+        users: Vec<User<'a>>,
+    }
+    let users: Vec<User<'_>> = members.map(User::from).collect();
+    encode(&RoomPresence {
+        room: stand.room.as_str(),
+        epoch: stand.epoch.as_str(),
+        version: stand.version.number(),
+        digest: stand.digest.to_string(),
+        timestamp: wall.as_unix_millis(),
+        total_active_users: users.len(),
+        total_connections: users.iter().map(|user| user.connection_count).sum(),
+        active_users: users.iter().map(|user| user.id).collect(),
+        users,
+    })
+}
+
+/// The user object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct User<'a> {
+    id: &'a str,
+    name: &'a str,
+    color: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    joined_at: i64,
+    last_seen: i64,
+    status: &'static str,
+    connection_count: usize,
+    sessions: Vec<Session<'a>>,
+}
+
+impl<'a> From<&'a Member> for User<'a> {
+    fn from(member: &'a Member) -> Self {
+        let profile = &member.profile;
+        Self {
+            id: profile.id.as_str(),
+            name: &profile.name,
+            color: profile.color.as_str(),
+            avatar: profile.avatar.as_deref(),
+            email: profile.email.as_deref(),
+            joined_at: member.joined_at.as_unix_millis(),
+            last_seen: member.last_seen.as_unix_millis(),
+            status: member.status().as_str(),
+            connection_count: member.sessions.len(),
+            sessions: member.sessions.iter().map(Session::from).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Session<'a> {
+    session_id: &'a str,
+    connected_at: i64,
+    active: bool,
+    state: &'a State,
+    cursor: &'a Option<Json>,
+}
+
+impl<'a> From<&'a SessionPresence> for Session<'a> {
+    fn from(session: &'a SessionPresence) -> Self {
+        Self {
+            session_id: session.id.as_str(),
+            connected_at: session.connected_at.as_unix_millis(),
+            active: session.active,
+            state: &session.state,
+            cursor: &session.cursor,
+        }
+    }
+}
+
+impl Status {
+    /// The status as the wire writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+        }
+    }
+}
