@@ -203,6 +203,12 @@ impl Incarnation {
     pub const fn from_random(bits: u64) -> Self {
         Self(bits)
     }
+
+    /// The name of one shard of it, so that no two shards make the same epoch.
+    #[must_use]
+    pub const fn of_shard(self, number: u64) -> Self {
+        Self(self.0.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
 }
 
 /// One uninterrupted history of a room. Versions of two epochs are never compared.

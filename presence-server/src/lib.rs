@@ -1,1 +1,22 @@
-//! The server.
+//! The presence server: composes the model with transports, HTTP, metrics, logs and a configuration.
+//!
+//! # Code map
+//! - [`app`]: configuration → shards → bind → run → drain.
+//! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
+//! - [`http`]: listener, router, page.
+//! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
+//!
+//! This is the only crate that knows what time it is, and which transports there are.
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+mod random;
+pub mod shard;
+
+pub use app::Server;
+pub use config::Config;

@@ -1,2 +1,65 @@
-//! Entry point.
-fn main() {}
+//! The binary: reads the configuration, serves until told to stop.
+
+use std::process::ExitCode;
+
+use presence_server::app::StartError;
+use presence_server::config::{Asked, read};
+use presence_server::{Config, Server, logging};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Bad configuration (EX_USAGE of sysexits.h).
+const BAD_CONFIGURATION: u8 = 64;
+
+/// The address can not be listened on (EX_UNAVAILABLE of sysexits.h).
+const CANNOT_LISTEN: u8 = 69;
+
+fn main() -> ExitCode {
+    let config = match read(std::env::args_os().skip(1), std::env::vars()) {
+        Ok(Asked::Run(config)) => *config,
+        Ok(Asked::Told(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("presence-server: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match serve(config) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("presence-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    logging::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let server = match Server::bind(config, None) {
+            Ok(server) => server,
+            Err(error) => {
+                eprintln!("presence-server: {error}");
+                let bad_configuration = matches!(error, StartError::Config(_) | StartError::NoTransport);
+                return Ok(ExitCode::from(if bad_configuration { BAD_CONFIGURATION } else { CANNOT_LISTEN }));
+            }
+        };
+        println!("presence-server is at http://{}  (open it in two tabs)", server.address());
+        let mut signalled =
+            async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let mut running = tokio::spawn(server.run(async { stopped.await.unwrap_or_default() }));
+        signalled().await;
+        let _ = stop.send(());
+        // Whoever asks twice does not want to wait.
+        tokio::select! {
+            ended = &mut running => ended?,
+            () = signalled() => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

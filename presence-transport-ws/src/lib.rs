@@ -1,1 +1,26 @@
-//! WebSocket connections.
+//! WebSocket connections (RFC 6455): the handshake on hyper, then the socket out of hyper, so that an idle connection
+//! costs a socket, a small task and no buffer.
+//!
+//! tungstenite does the protocol of what comes in: masks, fragments, control frames, UTF-8, limits. What goes out is
+//! framed into a buffer that all connections of a thread share and leaves in one write. Nothing here parses a message
+//! or knows what presence is.
+
+mod handshake;
+mod transport;
+
+pub use handshake::{HandshakeError, upgrade};
+pub use transport::WsTransport;
+
+use std::time::Duration;
+
+/// The subprotocol that is echoed when a client offers it.
+pub const SUBPROTOCOL: &str = "presence.v1";
+
+/// What a WebSocket connection may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WsConfig {
+    /// Largest message from a client, in bytes.
+    pub message_bytes_max: usize,
+    /// How long a client may take from its request to an open connection.
+    pub open_deadline: Duration,
+}

@@ -223,6 +223,11 @@ impl Session {
         std::mem::take(&mut self.outputs)
     }
 
+    /// Whether [`take_outputs`](Self::take_outputs) would give any.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let stall = self.stalled.map(|since| since + self.limits.stall);
@@ -338,17 +343,7 @@ impl Session {
     /// Adds to `frames` what should be written now: direct answers, then what the rooms say. Call it only when the
     /// wire takes more. Says whether there is more than fitted.
     pub fn gather(&mut self, frames: &mut Vec<Frame>) -> bool {
-        if self.outbox.is_empty() {
-            self.gather_rooms(frames)
-        } else {
-            frames.append(&mut self.outbox);
-            self.outbox = Vec::new();
-            // What the rooms say comes after the answers, in the next write or in this one.
-            self.gather_rooms(frames)
-        }
-    }
-
-    fn gather_rooms(&mut self, frames: &mut Vec<Frame>) -> bool {
+        frames.append(&mut std::mem::take(&mut self.outbox));
         let mut more = false;
         if self.is_closed() {
             return more;

@@ -110,11 +110,11 @@ impl Desk {
     ) {
         let said = self.room.hand_out(now, limits);
         tally.handed_out(&said);
-        let waited = self.changed.take().map_or(0, |since| now.at.since(since).as_millis() as u64);
+        let since = self.changed.take().unwrap_or(now.at);
         let messages = said.presence + said.live;
         if messages > 0 {
             self.handed_out = Some(now.at);
-            out.extend([ShardOutput::Wake { room: key, messages, waited_millis: waited }]);
+            out.extend([ShardOutput::Wake { room: key, messages, since }]);
         }
         let waiters = std::mem::take(&mut self.waiters);
         let mut answers = Answers { room: &self.room, roster: None, reading: None };

@@ -7,6 +7,7 @@ use crate::feed::FeedReader;
 use crate::frame::Frame;
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::profile::Profile;
+use crate::time::Timestamp;
 use crate::wire::{Json, Reference, Since, StatePatch};
 
 /// Something that happened to a shard.
@@ -208,8 +209,8 @@ pub enum ShardOutput {
         room: RoomKey,
         /// How many messages it said.
         messages: usize,
-        /// How long the oldest of the changes behind them has waited, in milliseconds.
-        waited_millis: u64,
+        /// When the oldest of the changes behind them happened.
+        since: Timestamp,
     },
     /// End the connection.
     Evict {

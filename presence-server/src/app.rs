@@ -1,0 +1,172 @@
+//! The composition root: configuration → shards → bind → run → drain, each failing at its own stage.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence_core::id::Incarnation;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::connection::Connections;
+use crate::http::Router;
+use crate::http::accept::Acceptor;
+use crate::metrics::Metrics;
+use crate::random;
+use crate::shard::Shards;
+
+/// Connections that the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    address: SocketAddr,
+    acceptor: Acceptor,
+    router: Arc<Router>,
+    connections: Arc<Connections>,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nothing is built in that could carry a connection.
+    #[error("no transport is built in: build with `--features ws`")]
+    NoTransport,
+    /// The address can not be listened on.
+    #[error("cannot listen on {address}: {error}{hint}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+}
+
+impl Server {
+    /// Starts everything but the accepting of connections; `listener` takes the place of `config.listen`. Must be
+    /// called within a runtime.
+    ///
+    /// # Errors
+    /// At the first stage that fails; nothing is left running then.
+    pub fn bind(config: Config, listener: Option<std::net::TcpListener>) -> Result<Self, StartError> {
+        config.check()?;
+        if cfg!(not(feature = "ws")) {
+            return Err(StartError::NoTransport);
+        }
+        let address = config.listen;
+        let listen = || match listener {
+            Some(listener) => Ok(listener),
+            None => bind(address),
+        };
+        let listener = listen().and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((TcpListener::from_std(listener)?, address))
+        });
+        let (listener, address) =
+            listener.map_err(|error| StartError::Listen { address, hint: hint(&error), error })?;
+        raise_descriptor_limit();
+
+        let (clock, metrics) = (Clock::start(), Metrics::new());
+        let limits = Arc::new(config.limits());
+        let incarnation = Incarnation::from_random(random::bits64());
+        let shards = Shards::start(config.shards, &limits, incarnation, clock, &metrics);
+        let connections = Arc::new(Connections::new(limits, clock, metrics.clone(), shards.clone()));
+        let config = Arc::new(config);
+        let router =
+            Arc::new(Router::new(Arc::clone(&config), Arc::clone(&connections), shards, metrics.clone()));
+        let header_timeout = Duration::from_millis(config.header_timeout_ms);
+        let acceptor = Acceptor::new(
+            listener,
+            Arc::clone(&router),
+            metrics.clone(),
+            clock,
+            header_timeout,
+            config.connections_max,
+        );
+        Ok(Self { config, address, acceptor, router, connections, clock, metrics })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,
+    /// and an end after `drain_ms` whatever the clients do (X7).
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { config, address, acceptor, router, connections, clock, metrics } = self;
+        info!(%address, shards = config.shards, "listening");
+        let accepting = tokio::spawn(acceptor.run());
+        let beating = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.pacemaker().run(clock).await }
+        });
+        let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+        shutdown.await;
+
+        let registry = connections.registry();
+        info!(connections = registry.len(), "draining");
+        router.drain();
+        registry.drain();
+        accepting.abort();
+        let drain = Duration::from_millis(config.drain_ms);
+        if tokio::time::timeout(drain, registry.emptied()).await.is_err() {
+            warn!(connections = registry.len(), "connections did not end in time");
+        }
+        beating.abort();
+        upkeep.abort();
+        info!("stopped");
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it, which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has the port: stop it, or choose another with --listen 127.0.0.1:PORT"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose a higher one with --listen"
+        }
+        _ => "",
+    }
+}
+
+/// A connection is a descriptor: takes as many as the system lets this process have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => info!(descriptors = limit.maximum, "raised the limit of open files"),
+        Err(error) => warn!(%error, descriptors = limit.current, "cannot raise the limit of open files"),
+    }
+}

@@ -1,0 +1,189 @@
+//! What can be set, and from where: flags over `PRESENCE_*` over a TOML file over the defaults. A setting has one name
+//! in three spellings: `--heartbeat-ms`, `PRESENCE_HEARTBEAT_MS`, `heartbeat_ms`.
+
+mod read;
+mod settings;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use presence_core::limits::Limits;
+use serde::{Deserialize, Serialize};
+
+pub use read::{Asked, ConfigError, read};
+
+/// Every setting with its default. Numbers carry their unit in the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    missing_docs,
+    reason = "each setting is described where `--help` takes its text from: `settings.rs`"
+)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub allowed_origins: Vec<String>,
+    pub connections_max: usize,
+    pub header_timeout_ms: u64,
+    pub shards: usize,
+    pub log_level: String,
+    pub log_format: LogFormat,
+
+    pub heartbeat_ms: u64,
+    pub heartbeat_timeout_ms: u64,
+    pub grace_ms: u64,
+    pub going_away_grace_ms: u64,
+    pub typing_ms: u64,
+    pub hello_ms: u64,
+    pub tick_ms: u64,
+    pub large_room_tick_ms: u64,
+    pub huge_room_tick_ms: u64,
+    pub stall_ms: u64,
+    pub drain_ms: u64,
+
+    pub large_room_users: usize,
+    pub huge_room_users: usize,
+    pub message_bytes_max: usize,
+    pub json_depth_max: usize,
+    pub rooms_per_connection_max: usize,
+    pub users_per_room_max: usize,
+    pub sessions_per_user_max: usize,
+    pub state_bytes_max: usize,
+    pub cursor_bytes_max: usize,
+    pub name_chars_max: usize,
+    pub avatar_bytes_max: usize,
+    pub messages_per_second: u32,
+    pub messages_burst: u32,
+    pub abuse_max: u32,
+    pub abuse_window_ms: u64,
+    pub feed_messages_max: usize,
+    pub feed_bytes_max: usize,
+    pub feed_age_ms: u64,
+    pub live_frames_max: usize,
+    pub gather_bytes_max: usize,
+    pub mailbox_max: usize,
+    pub shard_inbox_max: usize,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `pretty` on a terminal, `json` elsewhere.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For programs.
+    Json,
+}
+
+/// The port that is listened on unless another is asked for.
+const PORT: u16 = 8080;
+
+fn millis(span: Duration) -> u64 {
+    span.as_millis() as u64
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT),
+            allowed_origins: Vec::new(),
+            connections_max: 1_000_000,
+            header_timeout_ms: 10_000,
+            shards: (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Auto,
+
+            heartbeat_ms: millis(limits.heartbeat),
+            heartbeat_timeout_ms: millis(limits.heartbeat_timeout),
+            grace_ms: millis(limits.grace),
+            going_away_grace_ms: millis(limits.going_away_grace),
+            typing_ms: millis(limits.typing),
+            hello_ms: millis(limits.hello),
+            tick_ms: millis(limits.tick),
+            large_room_tick_ms: millis(limits.large_room_tick),
+            huge_room_tick_ms: millis(limits.huge_room_tick),
+            stall_ms: millis(limits.stall),
+            drain_ms: millis(limits.drain),
+
+            large_room_users: limits.large_room_users,
+            huge_room_users: limits.huge_room_users,
+            message_bytes_max: limits.message_bytes_max,
+            json_depth_max: limits.json_depth_max,
+            rooms_per_connection_max: limits.rooms_per_connection_max,
+            users_per_room_max: limits.users_per_room_max,
+            sessions_per_user_max: limits.sessions_per_user_max,
+            state_bytes_max: limits.state_bytes_max,
+            cursor_bytes_max: limits.cursor_bytes_max,
+            name_chars_max: limits.name_chars_max,
+            avatar_bytes_max: limits.avatar_bytes_max,
+            messages_per_second: limits.messages_per_second,
+            messages_burst: limits.messages_burst,
+            abuse_max: limits.abuse_max,
+            abuse_window_ms: millis(limits.abuse_window),
+            feed_messages_max: limits.feed_messages_max,
+            feed_bytes_max: limits.feed_bytes_max,
+            feed_age_ms: millis(limits.feed_age_max),
+            live_frames_max: limits.live_frames_max,
+            gather_bytes_max: limits.gather_bytes_max,
+            mailbox_max: limits.mailbox_max,
+            shard_inbox_max: limits.shard_inbox_max,
+        }
+    }
+}
+
+impl Config {
+    /// The bounds of the model.
+    pub fn limits(&self) -> Limits {
+        let span = Duration::from_millis;
+        Limits {
+            heartbeat: span(self.heartbeat_ms),
+            heartbeat_timeout: span(self.heartbeat_timeout_ms),
+            grace: span(self.grace_ms),
+            going_away_grace: span(self.going_away_grace_ms),
+            typing: span(self.typing_ms),
+            hello: span(self.hello_ms),
+            tick: span(self.tick_ms),
+            large_room_tick: span(self.large_room_tick_ms),
+            huge_room_tick: span(self.huge_room_tick_ms),
+            stall: span(self.stall_ms),
+            drain: span(self.drain_ms),
+
+            large_room_users: self.large_room_users,
+            huge_room_users: self.huge_room_users,
+            message_bytes_max: self.message_bytes_max,
+            json_depth_max: self.json_depth_max,
+            rooms_per_connection_max: self.rooms_per_connection_max,
+            users_per_room_max: self.users_per_room_max,
+            sessions_per_user_max: self.sessions_per_user_max,
+            state_bytes_max: self.state_bytes_max,
+            cursor_bytes_max: self.cursor_bytes_max,
+            name_chars_max: self.name_chars_max,
+            avatar_bytes_max: self.avatar_bytes_max,
+            messages_per_second: self.messages_per_second,
+            messages_burst: self.messages_burst,
+            abuse_max: self.abuse_max,
+            abuse_window: span(self.abuse_window_ms),
+            feed_messages_max: self.feed_messages_max,
+            feed_bytes_max: self.feed_bytes_max,
+            feed_age_max: span(self.feed_age_ms),
+            live_frames_max: self.live_frames_max,
+            gather_bytes_max: self.gather_bytes_max,
+            mailbox_max: self.mailbox_max,
+            shard_inbox_max: self.shard_inbox_max,
+        }
+    }
+
+    /// Checks what must hold between the settings.
+    ///
+    /// # Errors
+    /// Names the setting and the rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() {
+            return Err(ConfigError::Public { listen: self.listen });
+        }
+        self.limits().check()?;
+        Ok(())
+    }
+}

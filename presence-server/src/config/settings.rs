@@ -1,0 +1,64 @@
+//! What `--help` says of each setting.
+
+/// A setting: under which heading `--help` shows it, its name, and what it is.
+pub(super) struct Setting {
+    pub(super) heading: &'static str,
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+const fn server(name: &'static str, help: &'static str) -> Setting {
+    Setting { heading: "Server", name, help }
+}
+
+const fn time(name: &'static str, help: &'static str) -> Setting {
+    Setting { heading: "Times", name, help }
+}
+
+const fn bound(name: &'static str, help: &'static str) -> Setting {
+    Setting { heading: "Bounds", name, help }
+}
+
+/// In the order in which `--help` shows them.
+pub(super) const SETTINGS: &[Setting] = &[
+    server("listen", "Address and port to listen on; without tokens only a loopback address"),
+    server("allowed_origins", "Origins of pages that may connect, beside the server's own and loopback ones"),
+    server("connections_max", "Connections at once; one more is answered with 503"),
+    server("header_timeout_ms", "How long a request's headers may take"),
+    server("shards", "Tasks that share the rooms among them; half the cores unless set"),
+    server("log_level", "error, warn, info, debug, trace, or a filter such as presence_server=debug"),
+    server("log_format", "auto, pretty or json; auto is pretty on a terminal"),
+    time("heartbeat_ms", "How often each connection is pinged"),
+    time("heartbeat_timeout_ms", "How long after a ping something must be heard"),
+    time("grace_ms", "How long a lost session stays in its rooms"),
+    time("going_away_grace_ms", "How long a session stays whose page was closed or reloaded"),
+    time("typing_ms", "How long typing lasts unless it is renewed"),
+    time("hello_ms", "How long a connection may live before its user is known"),
+    time("tick_ms", "Shortest time between two hand-outs of a busy room"),
+    time("large_room_tick_ms", "The same for large rooms"),
+    time("huge_room_tick_ms", "The same for huge rooms"),
+    time("stall_ms", "How long a connection may make no progress reading while it is otherwise alive"),
+    time("drain_ms", "How long a stopping server waits for its connections"),
+    bound("large_room_users", "Above this many users a room is large"),
+    bound("huge_room_users", "Above this many users a room is huge"),
+    bound("message_bytes_max", "Largest message from a client; a larger one ends the connection"),
+    bound("json_depth_max", "Deepest nesting of a message from a client"),
+    bound("rooms_per_connection_max", "Rooms that one connection may be in"),
+    bound("users_per_room_max", "Users that one room may hold"),
+    bound("sessions_per_user_max", "Sessions that one user may have in one room"),
+    bound("state_bytes_max", "Bytes of one session's state"),
+    bound("cursor_bytes_max", "Bytes of one cursor"),
+    bound("name_chars_max", "Characters of a user's name"),
+    bound("avatar_bytes_max", "Bytes of an avatar's address"),
+    bound("messages_per_second", "Messages that one connection may send in the long run"),
+    bound("messages_burst", "Messages that one connection may send at once"),
+    bound("abuse_max", "Offences after which a connection ends"),
+    bound("abuse_window_ms", "How long an offence counts"),
+    bound("feed_messages_max", "Events that a room keeps for those who come back"),
+    bound("feed_bytes_max", "Bytes of them"),
+    bound("feed_age_ms", "How long it keeps them"),
+    bound("live_frames_max", "Hand-outs of cursors and typing that a room keeps"),
+    bound("gather_bytes_max", "Bytes gathered per room for one write"),
+    bound("mailbox_max", "Direct answers that wait for one connection"),
+    bound("shard_inbox_max", "Inputs that wait for one shard"),
+];

@@ -1,0 +1,295 @@
+//! One connection's task: one loop, one place that waits, one place that writes.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use presence_core::error::{CloseReason, CommandError, ErrorCode};
+use presence_core::frame::Frame;
+use presence_core::id::{Generation, RoomId, UserId};
+use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
+use presence_core::session::{Session, SessionOutput};
+use presence_core::shard::{Detach, RoomCommand};
+use presence_core::time::Timestamp;
+use tracing::{debug, info};
+
+use super::Connections;
+use super::mailbox::{Mail, Mailbox};
+
+/// How long a closing connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A connection at work.
+pub(super) struct Drive {
+    shared: Arc<Connections>,
+    transport: Box<dyn Transport>,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    generation: Generation,
+    opened: Timestamp,
+    /// For the log: the session forgets its user when it closes.
+    user: Option<UserId>,
+    /// The timer that the pacemaker has for this connection.
+    armed: Option<Timestamp>,
+    wire: Wire,
+    measure: Option<Timestamp>,
+}
+
+/// Whether the peer keeps up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Free,
+    /// The transport holds what the peer has not read yet.
+    Busy,
+}
+
+/// What a connection waits for.
+enum Event {
+    Mail(Mail),
+    Incoming(Result<Incoming, TransportError>),
+}
+
+/// How a connection ends.
+enum Ending {
+    /// By the server.
+    Closed(CloseReason),
+    /// By the peer, or by the network.
+    Gone(&'static str),
+}
+
+impl Drive {
+    pub(super) fn new(
+        shared: Arc<Connections>,
+        transport: Box<dyn Transport>,
+        session: Session,
+        mailbox: Arc<Mailbox>,
+        generation: Generation,
+    ) -> Self {
+        let opened = shared.clock.now().at;
+        Self {
+            shared,
+            transport,
+            session,
+            mailbox,
+            generation,
+            opened,
+            user: None,
+            armed: None,
+            wire: Wire::Free,
+            measure: None,
+        }
+    }
+
+    /// Until the connection is over.
+    pub(super) async fn run(mut self) {
+        let ending = loop {
+            if let Some(reason) = self.settle().await {
+                break Ending::Closed(reason);
+            }
+            match self.write() {
+                Ok(Written::Everything) => {}
+                Ok(Written::MoreWaits) => continue,
+                Err(error) => {
+                    debug!(connection = %self.session.connection(), %error, "write failed");
+                    break Ending::Gone("broken");
+                }
+            }
+            self.arm();
+            let event = self.next_event().await;
+            if let Some(ending) = self.take_in(event) {
+                break ending;
+            }
+        };
+        // The end is rare and needs room of its own, which an idle connection should not keep.
+        Box::pin(self.end(ending)).await;
+    }
+
+    /// Carries out what the session wants, until it wants nothing more. Says whether it wants to close.
+    async fn settle(&mut self) -> Option<CloseReason> {
+        let mut closing = None;
+        loop {
+            let outputs = self.session.take_outputs();
+            if outputs.is_empty() {
+                return closing;
+            }
+            for output in outputs {
+                if let SessionOutput::Close(reason) = output {
+                    closing = Some(reason);
+                } else {
+                    self.carry_out(output).await;
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, output: SessionOutput) {
+        let shared = &self.shared;
+        match output {
+            SessionOutput::Attach { user, session } => {
+                let connection = self.session.connection();
+                info!(connection = %connection, user = %user, session = %session, "session attached");
+                self.user = Some(user.clone());
+                Box::pin(shared.shards.attach(&user, &session, self.generation, &self.mailbox)).await;
+            }
+            // A drain is no departure: everybody is expected back, and nobody is to hear of it.
+            SessionOutput::Detach { .. } if shared.registry.is_draining() => {}
+            SessionOutput::Detach { how } => {
+                Box::pin(shared.shards.detach(self.generation, how)).await;
+            }
+            SessionOutput::Route { room, command } => {
+                if let Err(refused) = shared.shards.try_command(self.generation, room, command) {
+                    self.wait_or_refuse(*refused).await;
+                }
+            }
+            SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt),
+            SessionOutput::Received(kind) => {
+                shared.metrics.message_received(kind);
+                debug!(connection = %self.session.connection(), kind, "message received");
+            }
+            SessionOutput::Refused(code) => shared.metrics.error_answered(code),
+            SessionOutput::Close(_) => {}
+        }
+    }
+
+    async fn wait_or_refuse(&mut self, (room, command): (RoomId, RoomCommand)) {
+        if command.may_be_refused() {
+            self.session.handle_busy(command);
+        } else {
+            Box::pin(self.shared.shards.command(self.generation, room, command)).await;
+        }
+    }
+
+    /// Writes what waits, if the peer keeps up.
+    fn write(&mut self) -> Result<Written, TransportError> {
+        if self.wire == Wire::Busy {
+            return Ok(Written::Everything);
+        }
+        let mut frames: Vec<Frame> = Vec::new();
+        let more = self.session.gather(&mut frames);
+        if frames.is_empty() {
+            // Gathering may have found that a reader fell behind; that is an output to carry out.
+            return Ok(if self.session.has_outputs() { Written::MoreWaits } else { Written::Everything });
+        }
+        let now = self.shared.clock.now();
+        let sent = self.transport.send(&frames)?;
+        self.session.handle_sent(now, sent);
+        self.shared.metrics.written(&frames);
+        if let Some(since) = self.measure.take() {
+            self.shared.metrics.delivered(now.at.since(since));
+        }
+        if sent == Sent::Waiting {
+            self.wire = Wire::Busy;
+            return Ok(Written::Everything);
+        }
+        Ok(if more || self.session.has_outputs() { Written::MoreWaits } else { Written::Everything })
+    }
+
+    /// Asks the pacemaker to call in time, unless it will anyway.
+    fn arm(&mut self) {
+        if let Some(at) = self.session.poll_timeout()
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            self.armed = Some(at);
+            self.shared.pacemaker.set(at, Arc::clone(&self.mailbox));
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let mut incoming = self.transport.recv();
+        let mailbox = &self.mailbox;
+        poll_fn(|cx| {
+            if let Poll::Ready(mail) = mailbox.poll(cx) {
+                return Poll::Ready(Event::Mail(mail));
+            }
+            incoming.as_mut().poll(cx).map(Event::Incoming)
+        })
+        .await
+    }
+
+    fn take_in(&mut self, event: Event) -> Option<Ending> {
+        let now = self.shared.clock.now();
+        match event {
+            Event::Mail(mail) => {
+                for delivery in mail.deliveries {
+                    self.session.handle_delivery(delivery);
+                }
+                if let Some(retry_after_millis) = mail.calls.drain {
+                    self.session.handle_drain(retry_after_millis);
+                }
+                if mail.calls.timer {
+                    self.armed = None;
+                    self.session.handle_timeout(now);
+                }
+                self.measure = mail.calls.measure.or(self.measure);
+            }
+            Event::Incoming(Ok(Incoming::Text(text))) => self.session.handle_text(now, &text),
+            Event::Incoming(Ok(Incoming::Binary)) => self.session.handle_binary(now),
+            Event::Incoming(Ok(Incoming::Pong)) => self.session.handle_pong(now),
+            Event::Incoming(Ok(Incoming::Alive)) => self.session.handle_alive(now),
+            Event::Incoming(Ok(Incoming::Drained)) => {
+                self.wire = Wire::Free;
+                self.session.handle_sent(now, Sent::All);
+            }
+            Event::Incoming(Ok(Incoming::Left(departure))) => {
+                let (how, label) = match departure {
+                    Departure::Finished => (Detach::Finished, "closed"),
+                    Departure::GoingAway => (Detach::GoingAway, "going_away"),
+                    Departure::Abrupt => (Detach::Lost, "lost"),
+                };
+                self.session.handle_end(how);
+                return Some(Ending::Gone(label));
+            }
+            Event::Incoming(Err(TransportError::TooLarge { limit })) => {
+                let message = format!("a message may have at most {limit} bytes");
+                self.session.handle_violation(&CommandError::new(ErrorCode::TooLarge, message));
+            }
+            Event::Incoming(Err(TransportError::Protocol(rule))) => {
+                self.session.handle_violation(&CommandError::new(ErrorCode::BadMessage, rule));
+            }
+            Event::Incoming(Err(TransportError::Io(error))) => {
+                debug!(connection = %self.session.connection(), %error, "read failed");
+                return Some(Ending::Gone("lost"));
+            }
+        }
+        None
+    }
+
+    async fn end(mut self, ending: Ending) {
+        let reason = match ending {
+            Ending::Closed(reason) => {
+                // What was answered last should arrive before the close.
+                let _ = self.write();
+                let goodbye = self.transport.close(reason);
+                if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
+                    debug!(connection = %self.session.connection(), "the peer did not answer the close");
+                }
+                reason.as_str()
+            }
+            Ending::Gone(label) => label,
+        };
+        self.session.handle_end(Detach::Lost);
+        self.settle().await;
+        let connection = self.session.connection();
+        self.shared.registry.leave(connection);
+        let lasted = self.shared.clock.now().at.since(self.opened);
+        let kind = self.transport.info().kind;
+        self.shared.metrics.connection_ended(kind, reason);
+        info!(
+            connection = %connection,
+            user = self.user.as_ref().map(tracing::field::display),
+            transport = kind,
+            reason,
+            lasted_ms = lasted.as_millis() as u64,
+            "connection ended"
+        );
+    }
+}
+
+/// What became of a write.
+enum Written {
+    /// Nothing more to write now, or the peer is busy with it.
+    Everything,
+    /// There is more, or something to carry out before.
+    MoreWaits,
+}

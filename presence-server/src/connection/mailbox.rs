@@ -1,0 +1,141 @@
+//! What waits for one connection: deliveries from shards, and reasons to look again. It takes the place of a channel,
+//! at the cost of a channel only while something is in it.
+
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use presence_core::session::Delivery;
+use presence_core::time::Timestamp;
+
+/// One connection's mailbox, shared with the shards, the pacemaker and the registry.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    deliveries: Vec<Delivery>,
+    calls: Calls,
+    waker: Option<Waker>,
+}
+
+/// Why a connection should look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// A feed it reads has news, or a delivery waits.
+    pub news: bool,
+    /// Its timer is due.
+    pub timer: bool,
+    /// The server drains; come back after so many milliseconds.
+    pub drain: Option<u64>,
+    /// When the changes behind the news happened, if this connection is to measure how long they took to be written.
+    pub measure: Option<Timestamp>,
+}
+
+/// What was in a mailbox.
+#[derive(Debug)]
+pub struct Mail {
+    /// In the order in which they came.
+    pub deliveries: Vec<Delivery>,
+    /// Why the connection was called.
+    pub calls: Calls,
+}
+
+impl Mailbox {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics while it holds a mailbox")
+    }
+
+    fn call(&self, change: impl FnOnce(&mut Inner)) {
+        let waker = {
+            let mut inner = self.inner();
+            change(&mut inner);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A feed has news.
+    pub fn wake(&self) {
+        self.call(|inner| inner.calls.news = true);
+    }
+
+    /// A feed has news, and this connection measures how long it took from `since`.
+    pub fn wake_and_measure(&self, since: Timestamp) {
+        self.call(|inner| {
+            inner.calls.news = true;
+            inner.calls.measure.get_or_insert(since);
+        });
+    }
+
+    /// The connection's timer is due.
+    pub fn ring(&self) {
+        self.call(|inner| inner.calls.timer = true);
+    }
+
+    /// The server drains.
+    pub fn drain(&self, retry_after_millis: u64) {
+        self.call(|inner| inner.calls.drain = Some(retry_after_millis));
+    }
+
+    /// Puts something in.
+    pub fn deliver(&self, delivery: Delivery) {
+        self.call(|inner| {
+            inner.deliveries.push(delivery);
+            inner.calls.news = true;
+        });
+    }
+
+    /// Ready when there is something.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {
+        let mut inner = self.inner();
+        if inner.calls == Calls::default() {
+            if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                inner.waker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let calls = std::mem::take(&mut inner.calls);
+        Poll::Ready(Mail { deliveries: std::mem::take(&mut inner.deliveries), calls })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use presence_core::error::CloseReason;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn many_calls_wake_once_and_are_all_found() {
+        let mailbox = Mailbox::default();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        assert!(mailbox.poll(&mut cx).is_pending());
+        mailbox.wake();
+        mailbox.deliver(Delivery::Evict(CloseReason::Kicked));
+        mailbox.ring();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        let Poll::Ready(mail) = mailbox.poll(&mut cx) else { panic!("nothing was found") };
+        assert_eq!(mail.calls, Calls { news: true, timer: true, drain: None, measure: None });
+        assert_eq!(mail.deliveries.len(), 1);
+        assert!(mailbox.poll(&mut cx).is_pending());
+    }
+}

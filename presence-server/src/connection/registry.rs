@@ -1,0 +1,90 @@
+//! Every connection that is open, for those who must reach all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use presence_core::id::ConnectionId;
+use tokio::sync::Notify;
+
+use super::mailbox::Mailbox;
+
+/// Longest time that the return of drained connections is spread over, in milliseconds.
+const RETURN_SPREAD_MILLIS: u64 = 5_000;
+
+/// How many connections' return one millisecond is given.
+const RETURNS_PER_MILLI: u64 = 10;
+
+/// Mailboxes by connection.
+#[derive(Debug, Default)]
+pub struct Registry {
+    open: Mutex<Open>,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
+    /// Set once the server drains: who opens now is told at once.
+    draining: bool,
+}
+
+impl Registry {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().expect("nothing panics while it holds the registry")
+    }
+
+    /// A connection has opened.
+    pub fn enter(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) {
+        let mut open = self.open();
+        open.mailboxes.insert(id, Arc::clone(mailbox));
+        if open.draining {
+            mailbox.drain(RETURN_SPREAD_MILLIS);
+        }
+    }
+
+    /// It is gone.
+    pub fn leave(&self, id: ConnectionId) {
+        let mut open = self.open();
+        open.mailboxes.remove(&id);
+        if open.mailboxes.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.open().mailboxes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tells every connection to go and come back later, each at another time, so that they do not all come at once.
+    pub fn drain(&self) {
+        let mut open = self.open();
+        open.draining = true;
+        let spread = (open.mailboxes.len() as u64 / RETURNS_PER_MILLI).clamp(100, RETURN_SPREAD_MILLIS);
+        for (turn, mailbox) in open.mailboxes.values().enumerate() {
+            // A stride that shares no factor with the span visits all of it.
+            mailbox.drain(100 + (turn as u64).wrapping_mul(7_919) % spread);
+        }
+    }
+
+    /// Whether [`drain`](Self::drain) has been called.
+    pub fn is_draining(&self) -> bool {
+        self.open().draining
+    }
+
+    /// Until there is none.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The page at `/`, out of the binary.
+
+use hyper::StatusCode;
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+
+use super::answer::{Answer, text};
+
+/// Nothing but the page's own files, and nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, type, content.
+const FILES: [(&str, &str, &str); 6] = [
+    ("/", HTML, include_str!("../demo/index.html")),
+    ("/page.css", CSS, include_str!("../demo/page.css")),
+    ("/page.js", JAVASCRIPT, include_str!("../demo/page.js")),
+    ("/connection.js", JAVASCRIPT, include_str!("../demo/connection.js")),
+    ("/room.js", JAVASCRIPT, include_str!("../demo/room.js")),
+    ("/identity.js", JAVASCRIPT, include_str!("../demo/identity.js")),
+];
+
+/// The file at `path`, if the page has one there.
+pub(super) fn get(path: &str) -> Option<Answer> {
+    let (_, content_type, content) = FILES.iter().find(|(file, ..)| *file == path)?;
+    let mut answer = text(StatusCode::OK, content_type, *content);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    Some(answer)
+}

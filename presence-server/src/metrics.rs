@@ -1,0 +1,309 @@
+//! Every metric of the server: name, help, unit, and the one place where it is counted. Labels have few values: never
+//! a user, a room or an address.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use presence_core::error::ErrorCode;
+use presence_core::frame::Frame;
+use presence_core::room::LeaveCause;
+use presence_core::shard::{Shard, Tally};
+use presence_core::wire::{ClientMessage, SnapshotReason};
+
+const CONNECTIONS: &str = "presence_connections";
+const OPENED: &str = "presence_connections_opened_total";
+const DISCONNECTS: &str = "presence_disconnects_total";
+const STALE: &str = "presence_stale_connections_total";
+const SESSIONS: &str = "presence_sessions";
+const USERS: &str = "presence_users";
+const ROOMS: &str = "presence_rooms";
+const JOINS: &str = "presence_joins_total";
+const LEAVES: &str = "presence_leaves_total";
+const RESTORES: &str = "presence_restores_total";
+const TAKEOVERS: &str = "presence_takeovers_total";
+const FENCED: &str = "presence_fenced_commands_total";
+const SNAPSHOTS: &str = "presence_snapshots_total";
+const REPLAYS: &str = "presence_replays_total";
+const HAND_OUTS: &str = "presence_hand_outs_total";
+const ROOM_MESSAGES: &str = "presence_room_messages_total";
+const RECEIVED: &str = "presence_messages_received_total";
+const SENT: &str = "presence_messages_sent_total";
+const SENT_BYTES: &str = "presence_sent_bytes_total";
+const WRITES: &str = "presence_writes_total";
+const ERRORS: &str = "presence_errors_total";
+const RTT: &str = "presence_heartbeat_rtt_seconds";
+const DELIVERY: &str = "presence_delivery_seconds";
+const INBOX: &str = "presence_shard_inbox_inputs";
+const ACCEPT_ERRORS: &str = "presence_accept_errors_total";
+const REFUSED: &str = "presence_connections_refused_total";
+const HTTP: &str = "presence_http_requests_total";
+const BUILD: &str = "presence_build_info";
+const RESIDENT: &str = "process_resident_memory_bytes";
+const FDS: &str = "process_open_fds";
+const FDS_MAX: &str = "process_max_fds";
+const CPU: &str = "process_cpu_seconds";
+
+/// From a tick on a quiet machine to a stall.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("seconds".to_owned()), &SECONDS)
+            .expect("the list of buckets is not empty")
+            .install_recorder()
+            .expect("nothing else in this process records metrics");
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    describe_gauge!(CONNECTIONS, Unit::Count, "Connections that are open, by transport.");
+    describe_counter!(OPENED, Unit::Count, "Connections that were opened, by transport.");
+    describe_counter!(DISCONNECTS, Unit::Count, "Connections that ended, by transport and reason.");
+    describe_counter!(
+        STALE,
+        Unit::Count,
+        "Connections that were ended because nothing was heard after a ping."
+    );
+    describe_gauge!(SESSIONS, Unit::Count, "Sessions that have a connection.");
+    describe_gauge!(USERS, Unit::Count, "Users with a session, connected or held.");
+    describe_gauge!(ROOMS, Unit::Count, "Rooms with somebody in them, by shard.");
+    describe_counter!(JOINS, Unit::Count, "Users who came into a room (0 to 1 sessions).");
+    describe_counter!(LEAVES, Unit::Count, "Users who left a room (1 to 0 sessions), by cause.");
+    describe_counter!(RESTORES, Unit::Count, "Sessions that came back to what they had.");
+    describe_counter!(TAKEOVERS, Unit::Count, "Connections that lost their session to a newer one.");
+    describe_counter!(FENCED, Unit::Count, "Commands of connections that no longer had their session.");
+    describe_counter!(SNAPSHOTS, Unit::Count, "Snapshots sent, by reason.");
+    describe_counter!(REPLAYS, Unit::Count, "Times that a client got what it missed instead of a snapshot.");
+    describe_counter!(HAND_OUTS, Unit::Count, "Times that a room handed out what had happened.");
+    describe_counter!(
+        ROOM_MESSAGES,
+        Unit::Count,
+        "Messages that rooms said, counted once however many listen."
+    );
+    describe_counter!(RECEIVED, Unit::Count, "Messages from clients, by type.");
+    describe_counter!(SENT, Unit::Count, "Messages written to clients.");
+    describe_counter!(SENT_BYTES, Unit::Bytes, "Bytes of messages written to clients, without framing.");
+    describe_counter!(WRITES, Unit::Count, "Writes to clients; each carries all messages that waited.");
+    describe_counter!(ERRORS, Unit::Count, "Errors answered to clients, by code.");
+    describe_histogram!(RTT, Unit::Seconds, "Round-trip time of heartbeats.");
+    describe_histogram!(DELIVERY, Unit::Seconds, "From a change to its write, one sample per hand-out.");
+    describe_gauge!(INBOX, Unit::Count, "Inputs that wait for a shard, by shard.");
+    describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted, by error.");
+    describe_counter!(REFUSED, Unit::Count, "Connections that were turned away, by reason.");
+    describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
+    describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
+    describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
+    describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
+    describe_gauge!(FDS_MAX, Unit::Count, "File descriptors that may be open.");
+    describe_gauge!(CPU, Unit::Seconds, "CPU time spent, user and system.");
+}
+
+/// Handles to what is counted often. Cloning shares them.
+#[derive(Clone)]
+pub struct Metrics {
+    received: [Counter; ClientMessage::TYPES.len()],
+    errors: [Counter; ErrorCode::ALL.len()],
+    leaves: [Counter; LeaveCause::ALL.len()],
+    snapshots: [Counter; SnapshotReason::ALL.len()],
+    joins: Counter,
+    restores: Counter,
+    takeovers: Counter,
+    fenced: Counter,
+    replays: Counter,
+    hand_outs: Counter,
+    room_messages: Counter,
+    sent: Counter,
+    sent_bytes: Counter,
+    writes: Counter,
+    sessions: Gauge,
+    users: Gauge,
+    rtt: Histogram,
+    delivery: Histogram,
+}
+
+/// What is known of one shard.
+pub(crate) struct ShardGauges {
+    rooms: Gauge,
+    inbox: Gauge,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Installs the recorder if this process has none yet.
+    pub fn new() -> Self {
+        recorder();
+        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Self {
+            received: ClientMessage::TYPES.map(|kind| counter!(RECEIVED, "type" => kind)),
+            errors: ErrorCode::ALL.map(|code| counter!(ERRORS, "code" => code.as_str())),
+            leaves: LeaveCause::ALL.map(|cause| counter!(LEAVES, "cause" => cause.as_str())),
+            snapshots: SnapshotReason::ALL.map(|reason| counter!(SNAPSHOTS, "reason" => reason.as_str())),
+            joins: counter!(JOINS),
+            restores: counter!(RESTORES),
+            takeovers: counter!(TAKEOVERS),
+            fenced: counter!(FENCED),
+            replays: counter!(REPLAYS),
+            hand_outs: counter!(HAND_OUTS),
+            room_messages: counter!(ROOM_MESSAGES),
+            sent: counter!(SENT),
+            sent_bytes: counter!(SENT_BYTES),
+            writes: counter!(WRITES),
+            sessions: gauge!(SESSIONS),
+            users: gauge!(USERS),
+            rtt: histogram!(RTT),
+            delivery: histogram!(DELIVERY),
+        }
+    }
+
+    pub(crate) fn connection_opened(&self, transport: &'static str) {
+        gauge!(CONNECTIONS, "transport" => transport).increment(1.0);
+        counter!(OPENED, "transport" => transport).increment(1);
+    }
+
+    pub(crate) fn connection_ended(&self, transport: &'static str, reason: &'static str) {
+        gauge!(CONNECTIONS, "transport" => transport).decrement(1.0);
+        counter!(DISCONNECTS, "transport" => transport, "reason" => reason).increment(1);
+        if reason == presence_core::error::CloseReason::HeartbeatTimeout.as_str() {
+            counter!(STALE).increment(1);
+        }
+    }
+
+    pub(crate) fn connection_refused(&self, reason: &'static str) {
+        counter!(REFUSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn accept_failed(&self, error: &'static str) {
+        counter!(ACCEPT_ERRORS, "error" => error).increment(1);
+    }
+
+    pub(crate) fn http_answered(&self, route: &'static str, status: u16) {
+        counter!(HTTP, "route" => route, "status" => status.to_string()).increment(1);
+    }
+
+    pub(crate) fn message_received(&self, kind: &'static str) {
+        if let Some(index) = ClientMessage::TYPES.iter().position(|known| *known == kind) {
+            self.received[index].increment(1);
+        }
+    }
+
+    pub(crate) fn error_answered(&self, code: ErrorCode) {
+        self.errors[code as usize].increment(1);
+    }
+
+    pub(crate) fn round_trip(&self, rtt: Duration) {
+        self.rtt.record(rtt);
+    }
+
+    pub(crate) fn delivered(&self, after: Duration) {
+        self.delivery.record(after);
+    }
+
+    pub(crate) fn written(&self, frames: &[Frame]) {
+        self.writes.increment(1);
+        self.sent.increment(frames.iter().map(|frame| frame.messages().len() as u64).sum());
+        self.sent_bytes.increment(frames.iter().map(|frame| frame.text_len() as u64).sum());
+    }
+
+    /// Carries what a shard has done since `told` over.
+    pub(crate) fn shard(
+        &self,
+        number: usize,
+        gauges: &ShardGauges,
+        shard: &Shard,
+        told: &Tally,
+        waiting: usize,
+    ) {
+        let tally = shard.tally();
+        if tally != told {
+            self.joins.increment(tally.joins - told.joins);
+            self.restores.increment(tally.restores - told.restores);
+            self.fenced.increment(tally.fenced - told.fenced);
+            self.replays.increment(tally.replays - told.replays);
+            self.hand_outs.increment(tally.hand_outs - told.hand_outs);
+            self.room_messages.increment(tally.messages - told.messages);
+            for (counter, (now, before)) in self.leaves.iter().zip(tally.leaves.iter().zip(&told.leaves)) {
+                counter.increment(now - before);
+            }
+            for (counter, (now, before)) in
+                self.snapshots.iter().zip(tally.snapshots.iter().zip(&told.snapshots))
+            {
+                counter.increment(now - before);
+            }
+        }
+        // Every shard knows every session; one of them speaks for all.
+        if number == 0 {
+            self.takeovers.increment(tally.takeovers - told.takeovers);
+            self.sessions.set(shard.connection_count() as f64);
+            self.users.set(shard.user_count() as f64);
+        }
+        gauges.rooms.set(shard.room_count() as f64);
+        gauges.inbox.set(waiting as f64);
+    }
+
+    /// The gauges of one shard.
+    pub(crate) fn shard_gauges(&self, number: usize) -> ShardGauges {
+        ShardGauges {
+            rooms: gauge!(ROOMS, "shard" => number.to_string()),
+            inbox: gauge!(INBOX, "shard" => number.to_string()),
+        }
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        observe_process();
+        recorder().render()
+    }
+
+    /// Keeps the recorder from growing: histograms keep every sample until somebody does this.
+    pub async fn upkeep(&self) {
+        let mut interval = tokio::time::interval(Duration::from_secs(5));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            recorder().run_upkeep();
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Reads what the kernel knows of this process; where it tells nothing, nothing is shown.
+fn observe_process() {
+    if let Ok(statm) = std::fs::read_to_string("/proc/self/statm")
+        && let Some(pages) = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok())
+    {
+        gauge!(RESIDENT).set(pages * rustix::param::page_size() as f64);
+    }
+    if let Ok(fds) = std::fs::read_dir("/proc/self/fd") {
+        gauge!(FDS).set(fds.count() as f64);
+    }
+    if let Some(fds_max) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        gauge!(FDS_MAX).set(fds_max as f64);
+    }
+    if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
+        && let Some((_, fields)) = stat.rsplit_once(')')
+    {
+        let ticks: f64 =
+            fields.split(' ').skip(12).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        gauge!(CPU).set(ticks / rustix::param::clock_ticks_per_second() as f64);
+    }
+}

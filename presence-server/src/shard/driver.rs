@@ -1,0 +1,191 @@
+//! One shard's task: puts in what has come, takes out what the shard wants done. It decides nothing about presence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence_core::id::Generation;
+use presence_core::session::Delivery;
+use presence_core::shard::{RoomKey, RoomReading, Shard, ShardOutput, Tally};
+use presence_core::time::{Now, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
+
+use super::Inbound;
+use crate::clock::Clock;
+use crate::connection::mailbox::Mailbox;
+use crate::metrics::{Metrics, ShardGauges};
+
+/// Inputs that are taken in before anything is handed out.
+const BATCH: usize = 256;
+
+/// How long a shard with nothing to do sleeps at most.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// A shard at work.
+pub(super) struct Driver {
+    number: usize,
+    shard: Shard,
+    inputs: mpsc::Receiver<Inbound>,
+    clock: Clock,
+    metrics: Metrics,
+    gauges: ShardGauges,
+    /// What the metrics have been told.
+    told: Tally,
+    mailboxes: HashMap<Generation, Arc<Mailbox>>,
+    /// By [`RoomKey::index`].
+    listeners: Vec<Listeners>,
+    questions: HashMap<u64, oneshot::Sender<RoomReading>>,
+    tickets: u64,
+}
+
+/// Who is woken when a room has news, in the order of generations: newcomers go to the end.
+#[derive(Default)]
+struct Listeners(Vec<(Generation, Arc<Mailbox>)>);
+
+impl Listeners {
+    fn add(&mut self, generation: Generation, mailbox: &Arc<Mailbox>) {
+        if let Err(index) = self.0.binary_search_by_key(&generation, |(listening, _)| *listening) {
+            self.0.insert(index, (generation, Arc::clone(mailbox)));
+        }
+    }
+
+    fn remove(&mut self, generation: Generation) {
+        if let Ok(index) = self.0.binary_search_by_key(&generation, |(listening, _)| *listening) {
+            self.0.remove(index);
+        }
+    }
+
+    /// Wakes all; the last one measures how long the news took, since it had to wait for all the others.
+    fn wake(&self, since: Timestamp) {
+        let Some(((_, last), others)) = self.0.split_last() else { return };
+        for (_, mailbox) in others {
+            mailbox.wake();
+        }
+        last.wake_and_measure(since);
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        number: usize,
+        shard: Shard,
+        inputs: mpsc::Receiver<Inbound>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            number,
+            shard,
+            inputs,
+            clock,
+            gauges: metrics.shard_gauges(number),
+            metrics,
+            told: Tally::default(),
+            mailboxes: HashMap::new(),
+            listeners: Vec::new(),
+            questions: HashMap::new(),
+            tickets: 0,
+        }
+    }
+
+    /// Until nobody can speak to the shard any more.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let wait = self.shard.poll_timeout().map_or(IDLE, |at| at.since(self.clock.now().at));
+            tokio::select! {
+                received = self.inputs.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+            let now = self.clock.now();
+            let mut detached = Vec::new();
+            for inbound in batch.drain(..) {
+                self.take_in(now, inbound, &mut detached);
+            }
+            self.shard.handle_timeout(now);
+            while let Some(output) = self.shard.poll_output() {
+                self.carry_out(output);
+            }
+            for generation in detached {
+                self.mailboxes.remove(&generation);
+            }
+            self.tell_metrics();
+        }
+    }
+
+    fn take_in(&mut self, now: Now, mut inbound: Inbound, detached: &mut Vec<Generation>) {
+        match &mut inbound {
+            Inbound::Attach { generation, mailbox, .. } => {
+                self.mailboxes.insert(*generation, Arc::clone(mailbox));
+                detached.retain(|gone| gone != generation);
+            }
+            Inbound::Detach { generation, .. } => detached.push(*generation),
+            Inbound::Command { .. } => {}
+            Inbound::Read { answer, .. } => {
+                self.tickets += 1;
+                let (closed, _) = oneshot::channel();
+                self.questions.insert(self.tickets, std::mem::replace(answer, closed));
+            }
+        }
+        self.shard.handle_input(now, inbound.into_input(self.tickets));
+    }
+
+    fn carry_out(&mut self, output: ShardOutput) {
+        match output {
+            ShardOutput::Position { to, room, entry, frame, reader } => {
+                let Some(mailbox) = self.mailboxes.get(&to) else { return };
+                mailbox.deliver(Delivery::Position { entry, frame, reader });
+                listeners(&mut self.listeners, room).add(to, mailbox);
+            }
+            ShardOutput::Silence { to, room } => listeners(&mut self.listeners, room).remove(to),
+            ShardOutput::NotEntered { to, entry, frame } => {
+                self.deliver(to, Delivery::NotEntered { entry, frame });
+            }
+            ShardOutput::Answer { to, frame } => self.deliver(to, Delivery::Answer(frame)),
+            ShardOutput::Evict { to, reason } => self.deliver(to, Delivery::Evict(reason)),
+            ShardOutput::Wake { room, messages, since } => {
+                let listeners = listeners(&mut self.listeners, room);
+                debug!(
+                    shard = self.number,
+                    room = room.index(),
+                    messages,
+                    listeners = listeners.0.len(),
+                    "handed out"
+                );
+                listeners.wake(since);
+            }
+            ShardOutput::Reading { ticket, reading } => {
+                if let Some(answer) = self.questions.remove(&ticket) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(reading);
+                }
+            }
+            ShardOutput::Closed { room } => *listeners(&mut self.listeners, room) = Listeners::default(),
+        }
+    }
+
+    fn deliver(&self, to: Generation, delivery: Delivery) {
+        if let Some(mailbox) = self.mailboxes.get(&to) {
+            mailbox.deliver(delivery);
+        }
+    }
+
+    fn tell_metrics(&mut self) {
+        self.metrics.shard(self.number, &self.gauges, &self.shard, &self.told, self.inputs.len());
+        if *self.shard.tally() != self.told {
+            self.told = self.shard.tally().clone();
+        }
+    }
+}
+
+fn listeners(all: &mut Vec<Listeners>, room: RoomKey) -> &mut Listeners {
+    if all.len() <= room.index() {
+        all.resize_with(room.index() + 1, Listeners::default);
+    }
+    &mut all[room.index()]
+}

@@ -1,0 +1,140 @@
+//! The shards: each owns a set of rooms and runs in a task of its own. Everybody else speaks to them by bounded
+//! inboxes; each full inbox has an outcome that the sender chooses.
+
+mod driver;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
+use presence_core::limits::Limits;
+use presence_core::shard::{Detach, RoomCommand, RoomReading, Shard, ShardInput};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::connection::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use driver::Driver;
+
+/// The shards of a server. Cloning shares them; they end when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Shards {
+    inboxes: Arc<[mpsc::Sender<Inbound>]>,
+    generations: Arc<AtomicU64>,
+}
+
+/// What comes into a shard's inbox.
+#[derive(Debug)]
+enum Inbound {
+    Attach { user: UserId, session: SessionId, generation: Generation, mailbox: Arc<Mailbox> },
+    Detach { generation: Generation, how: Detach },
+    Command { generation: Generation, room: RoomId, command: RoomCommand },
+    Read { room: RoomId, answer: oneshot::Sender<RoomReading> },
+}
+
+/// The shard has too much to do, or is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server has too much to do")]
+pub struct Busy;
+
+impl Shards {
+    /// Starts `count` shards. Must be called within a runtime.
+    pub fn start(
+        count: usize,
+        limits: &Arc<Limits>,
+        incarnation: Incarnation,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Self {
+        let start = |number: usize| {
+            let (inbox, inputs) = mpsc::channel(limits.shard_inbox_max);
+            let shard = Shard::new(Arc::clone(limits), incarnation.of_shard(number as u64));
+            tokio::spawn(Driver::new(number, shard, inputs, clock, metrics.clone()).run());
+            inbox
+        };
+        Self { inboxes: (0..count.max(1)).map(start).collect(), generations: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// A generation that is higher than all before.
+    pub fn next_generation(&self) -> Generation {
+        Generation::new(self.generations.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn inbox_of(&self, room: &RoomId) -> &mpsc::Sender<Inbound> {
+        let mut hasher = DefaultHasher::new();
+        room.hash(&mut hasher);
+        &self.inboxes[(hasher.finish() % self.inboxes.len() as u64) as usize]
+    }
+
+    /// Tells every shard that a connection has a session now.
+    pub async fn attach(
+        &self,
+        user: &UserId,
+        session: &SessionId,
+        generation: Generation,
+        mailbox: &Arc<Mailbox>,
+    ) {
+        for inbox in &*self.inboxes {
+            let (user, session, mailbox) = (user.clone(), session.clone(), Arc::clone(mailbox));
+            // A shard that is gone went with the server.
+            let _ = inbox.send(Inbound::Attach { user, session, generation, mailbox }).await;
+        }
+    }
+
+    /// Tells every shard that it has it no more.
+    pub async fn detach(&self, generation: Generation, how: Detach) {
+        for inbox in &*self.inboxes {
+            let _ = inbox.send(Inbound::Detach { generation, how }).await;
+        }
+    }
+
+    /// Gives a command to its room's shard, or back if that has too much to do.
+    ///
+    /// # Errors
+    /// The room and the command.
+    pub fn try_command(
+        &self,
+        generation: Generation,
+        room: RoomId,
+        command: RoomCommand,
+    ) -> Result<(), Box<(RoomId, RoomCommand)>> {
+        match self.inbox_of(&room).try_send(Inbound::Command { generation, room, command }) {
+            Ok(()) => Ok(()),
+            Err(refused) => match refused.into_inner() {
+                Inbound::Command { room, command, .. } => Err(Box::new((room, command))),
+                Inbound::Attach { .. } | Inbound::Detach { .. } | Inbound::Read { .. } => Ok(()),
+            },
+        }
+    }
+
+    /// Gives a command to its room's shard, and waits while that has too much to do.
+    pub async fn command(&self, generation: Generation, room: RoomId, command: RoomCommand) {
+        let inbox = self.inbox_of(&room);
+        let _ = inbox.send(Inbound::Command { generation, room, command }).await;
+    }
+
+    /// Who is in a room.
+    ///
+    /// # Errors
+    /// If its shard has too much to do.
+    pub async fn read(&self, room: RoomId) -> Result<RoomReading, Busy> {
+        let (answer, reading) = oneshot::channel();
+        self.inbox_of(&room).try_send(Inbound::Read { room, answer }).map_err(|_| Busy)?;
+        reading.await.map_err(|_| Busy)
+    }
+}
+
+impl Inbound {
+    /// As the core takes it; `ticket` stands for who asked.
+    fn into_input(self, ticket: u64) -> ShardInput {
+        match self {
+            Self::Attach { user, session, generation, .. } => {
+                ShardInput::Attach { user, session, generation }
+            }
+            Self::Detach { generation, how } => ShardInput::Detach { generation, how },
+            Self::Command { generation, room, command } => ShardInput::Command { generation, room, command },
+            Self::Read { room, .. } => ShardInput::Read { ticket, room },
+        }
+    }
+}

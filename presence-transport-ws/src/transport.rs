@@ -1,0 +1,293 @@
+//! An open WebSocket as a [`Transport`].
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use presence_core::error::CloseReason;
+use presence_core::frame::{Frame, FrameKind};
+use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError, TransportInfo};
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+use crate::WsConfig;
+
+/// Bytes that are read from a socket at once.
+const READ_AT_ONCE: usize = 16 * 1024;
+
+/// A thread's write buffer that has grown beyond this is given back after use.
+const WRITE_BUFFER_KEPT: usize = 1024 * 1024;
+
+/// What tungstenite keeps of a connection that says nothing.
+const CODEC_BUFFER: usize = 128;
+
+/// Control replies that wait in tungstenite while the peer does not read; more replace each other.
+const CONTROL_REPLIES_MAX: usize = 1024;
+
+thread_local! {
+    /// Lent to one connection at a time between two awaits, so that none needs a buffer of its own.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
+    static WRITE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One open WebSocket.
+pub struct WsTransport {
+    stream: TcpStream,
+    codec: Box<WebSocketContext>,
+    info: TransportInfo,
+    message_bytes_max: usize,
+    /// Read, and not asked for yet.
+    inbox: VecDeque<Incoming>,
+    /// Why nothing more can be read.
+    broken: Option<TransportError>,
+    /// Framed, and not taken by the socket yet.
+    waiting: Option<Box<Waiting>>,
+}
+
+struct Waiting {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl WsTransport {
+    /// Takes over a socket after the handshake; `early` is what came along with it.
+    pub fn new(stream: TcpStream, peer: SocketAddr, early: &[u8], config: WsConfig) -> Self {
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(CODEC_BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_REPLIES_MAX)
+            .max_message_size(Some(config.message_bytes_max))
+            .max_frame_size(Some(config.message_bytes_max));
+        let mut transport = Self {
+            stream,
+            codec: Box::new(WebSocketContext::new(Role::Server, Some(limits))),
+            info: TransportInfo { kind: "ws", peer },
+            message_bytes_max: config.message_bytes_max,
+            inbox: VecDeque::new(),
+            broken: None,
+            waiting: None,
+        };
+        if !early.is_empty() {
+            transport.take_in(early);
+        }
+        transport
+    }
+
+    /// Reads what the socket has, up to one buffer.
+    fn read_available(&mut self) {
+        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+            Ok(0) => self.broken = Some(io_error(io::ErrorKind::UnexpectedEof.into())),
+            Ok(read) => self.take_in(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => self.broken = Some(io_error(error)),
+        });
+    }
+
+    /// Takes whole messages out of `bytes`; tungstenite keeps what is not whole.
+    fn take_in(&mut self, bytes: &[u8]) {
+        let before = self.inbox.len();
+        let mut replies = Vec::new();
+        let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: self.waiting.is_some() };
+        while self.broken.is_none() {
+            match self.codec.read(&mut wire) {
+                Ok(Message::Text(text)) => self.inbox.push_back(Incoming::Text(text.into())),
+                Ok(Message::Binary(_)) => self.inbox.push_back(Incoming::Binary),
+                Ok(Message::Pong(_)) => self.inbox.push_back(Incoming::Pong),
+                Ok(Message::Ping(_) | Message::Frame(_)) => {}
+                Ok(Message::Close(frame)) => {
+                    // The echo is on its way with this; tungstenite then reports the end, which is no news.
+                    let _ = self.codec.flush(&mut wire);
+                    self.inbox.push_back(Incoming::Left(departure(frame.as_ref())));
+                    break;
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => self.broken = Some(self.describe(error)),
+            }
+        }
+        if self.inbox.len() == before && self.broken.is_none() {
+            self.inbox.push_back(Incoming::Alive);
+        }
+        if !replies.is_empty()
+            && let Err(error) = self.write(&replies)
+        {
+            self.broken.get_or_insert(io_error(error));
+        }
+    }
+
+    fn describe(&self, error: Error) -> TransportError {
+        match error {
+            Error::Capacity(_) => TransportError::TooLarge { limit: self.message_bytes_max },
+            Error::Io(error) => io_error(error),
+            error => TransportError::Protocol(error.to_string()),
+        }
+    }
+
+    /// Writes as much as the socket takes and keeps the rest, after what waits already.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.bytes.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.stream.try_write(&bytes[written..]) {
+                Ok(taken) => written += taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let rest = bytes[written..].to_vec();
+                    self.waiting = Some(Box::new(Waiting { bytes: rest, written: 0 }));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with what waits. Says whether it is all out now.
+    fn write_waiting(&mut self) -> io::Result<bool> {
+        let Some(waiting) = &mut self.waiting else { return Ok(true) };
+        while waiting.written < waiting.bytes.len() {
+            match self.stream.try_write(&waiting.bytes[waiting.written..]) {
+                Ok(taken) => waiting.written += taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.waiting = None;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl Transport for WsTransport {
+    fn info(&self) -> &TransportInfo {
+        &self.info
+    }
+
+    async fn recv(&mut self) -> Result<Incoming, TransportError> {
+        loop {
+            if let Some(incoming) = self.inbox.pop_front() {
+                if self.inbox.is_empty() {
+                    self.inbox = VecDeque::new();
+                }
+                return Ok(incoming);
+            }
+            if let Some(broken) = self.broken.take() {
+                return Err(broken);
+            }
+            let interest = match self.waiting {
+                Some(_) => Interest::READABLE | Interest::WRITABLE,
+                None => Interest::READABLE,
+            };
+            let ready = self.stream.ready(interest).await.map_err(io_error)?;
+            if self.waiting.is_some() && ready.is_writable() && self.write_waiting().map_err(io_error)? {
+                return Ok(Incoming::Drained);
+            }
+            if ready.is_readable() {
+                self.read_available();
+            }
+        }
+    }
+
+    fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {
+        WRITE_BUFFER
+            .with_borrow_mut(|buffer| {
+                frames.iter().for_each(|frame| encode(frame, buffer));
+                let written = self.write(buffer);
+                buffer.clear();
+                buffer.shrink_to(WRITE_BUFFER_KEPT);
+                written
+            })
+            .map_err(io_error)?;
+        Ok(if self.waiting.is_some() { Sent::Waiting } else { Sent::All })
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes.len() - waiting.written)
+    }
+
+    async fn close(&mut self, reason: CloseReason) {
+        while self.waiting.is_some() {
+            if self.stream.writable().await.is_err() || self.write_waiting().is_err() {
+                return;
+            }
+        }
+        let mut replies = Vec::new();
+        let mut wire = MemoryWire { input: &[], replies: &mut replies, blocked: false };
+        let frame = CloseFrame { code: CloseCode::from(reason.code()), reason: reason.sentence().into() };
+        // It refuses when the peer has closed first; then the echo has been written already.
+        let _ = self.codec.close(&mut wire, Some(frame));
+        if self.write(&replies).is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        // Unread input would make the kernel reset the connection and with it the close frame.
+        while self.stream.readable().await.is_ok() {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer));
+            match read {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn io_error(error: io::Error) -> TransportError {
+    TransportError::Io(Box::new(error))
+}
+
+/// What the peer's close code says of its return (RFC 6455 section 7.4.1). No code is as good as 1000.
+fn departure(frame: Option<&CloseFrame>) -> Departure {
+    match frame.map(|frame| frame.code) {
+        None | Some(CloseCode::Normal | CloseCode::Status) => Departure::Finished,
+        Some(CloseCode::Away) => Departure::GoingAway,
+        Some(_) => Departure::Abrupt,
+    }
+}
+
+/// Appends a frame's messages as unmasked text frames (RFC 6455 section 5.2), a heartbeat with a ping before them.
+fn encode(frame: &Frame, out: &mut Vec<u8>) {
+    if frame.kind() == FrameKind::Heartbeat {
+        header(OpCode::Control(Control::Ping), 0, out);
+    }
+    for message in frame.messages() {
+        header(OpCode::Data(Data::Text), message.text().len(), out);
+        out.extend_from_slice(message.text());
+    }
+}
+
+fn header(opcode: OpCode, len: usize, out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    header.format(len as u64, out).expect("a vector takes every write");
+}
+
+/// A socket made of memory: tungstenite reads from what has come and writes its replies into a buffer.
+struct MemoryWire<'a> {
+    input: &'a [u8],
+    replies: &'a mut Vec<u8>,
+    /// The real socket holds unwritten bytes: replies wait in tungstenite, which keeps the latest only.
+    blocked: bool,
+}
+
+impl Read for MemoryWire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { self.input.read(buffer) }
+    }
+}
+
+impl Write for MemoryWire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.blocked { Err(io::ErrorKind::WouldBlock.into()) } else { Write::write(self.replies, bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
