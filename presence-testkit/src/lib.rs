@@ -1,1 +1,16 @@
 //! Simulated clients, contract suites and the end-to-end tests.
+//!
+//! - [`client`]: a client on real sockets. Whatever it receives goes through the [`view`]s of its rooms, which check
+//!   versions, alternation and digests as they go.
+//! - [`proxy`]: a network that can be broken, for connections that are lost without a word.
+//! - [`contract`]: what every kind of a port must do, the fakes too.
+//! - [`http`]: a GET, and its answer.
+//! - [`wire`]: the server's messages, read independently of the code that writes them.
+
+pub mod client;
+pub mod contract;
+pub mod http;
+pub mod proxy;
+pub mod random;
+pub mod view;
+pub mod wire;

@@ -170,6 +170,7 @@ fn command(defaults: &Table) -> Command {
                 .value_name(value_name)
                 .help_heading(setting.heading)
                 .action(ArgAction::Set)
+                .allow_hyphen_values(true)
                 .help(format!("{}{default}", setting.help)),
         )
     })

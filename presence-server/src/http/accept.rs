@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
@@ -23,6 +24,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 
 /// At most one line about failed accepts in this time.
 const COMPLAINT: Duration = Duration::from_secs(1);
+
+/// How long it may take to turn somebody away.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 /// What a connection that is one too many is told.
 const TOO_MANY: &[u8] =
@@ -111,8 +115,7 @@ impl Acceptor {
         {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.connection_refused("connections_max");
-            // Best effort: a new socket has room for these bytes.
-            let _ = stream.try_write(TOO_MANY);
+            tokio::spawn(tokio::time::timeout(REFUSAL, refuse(stream)));
             return;
         }
         let counted = Counted(Arc::clone(&self.open));
@@ -136,6 +139,16 @@ impl Acceptor {
             }
         });
     }
+}
+
+/// Says that there are too many, and hears the request out: a socket that is closed with unread input is reset, and
+/// what it said is lost.
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(TOO_MANY).await?;
+    stream.shutdown().await?;
+    let mut ignored = [0; 512];
+    while stream.read(&mut ignored).await? > 0 {}
+    Ok(())
 }
 
 fn reserve() -> Option<File> {

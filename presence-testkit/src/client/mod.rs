@@ -1,0 +1,305 @@
+//! A client on real sockets. It keeps a transcript and a [`View`] of each room; a message that breaks an invariant is
+//! an error of the call that received it.
+
+mod ws;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use crate::view::View;
+use crate::wire::ServerMessage;
+pub use ws::WsWire;
+
+/// How long a client waits for what should come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many of the last messages a failure shows.
+const SHOWN: usize = 30;
+
+/// The kinds of transport. Every end-to-end test runs on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// WebSocket.
+    Ws,
+}
+
+/// All kinds: another one is one more entry here.
+pub const KINDS: [Kind; 1] = [Kind::Ws];
+
+/// What comes over a wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A message.
+    Text(String),
+    /// The end, with the server's close code if it gave one.
+    Closed(Option<u16>),
+}
+
+/// Who connects.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// The user.
+    pub user: String,
+    /// The session; the server chooses one if absent.
+    pub session: Option<String>,
+    /// Bytes of the socket's receive buffer, for a client that is meant to stop reading.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Credentials {
+    /// A user, with a session.
+    pub fn new(user: &str, session: &str) -> Self {
+        Self { user: user.to_owned(), session: Some(session.to_owned()), receive_buffer: None }
+    }
+
+    fn query(&self) -> String {
+        let session = self.session.as_ref().map_or(String::new(), |session| format!("&session_id={session}"));
+        format!("?user_id={}{session}", self.user)
+    }
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    name: String,
+    wire: WsWire,
+    views: BTreeMap<String, View>,
+    transcript: Vec<String>,
+}
+
+impl Client {
+    /// Connects without saying who it is.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn anonymous(kind: Kind, server: SocketAddr) -> Result<Self> {
+        Self::open(kind, server, "anonymous", "", None).await
+    }
+
+    /// Connects, says in the URL who it is, and waits for `connected`.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn connect(kind: Kind, server: SocketAddr, who: &Credentials) -> Result<Self> {
+        let mut client = Self::open(kind, server, &who.user, &who.query(), who.receive_buffer).await?;
+        client.wait_for("connected", |message| matches!(message, ServerMessage::Connected(_))).await?;
+        Ok(client)
+    }
+
+    /// Connects and enters a room.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn enter(kind: Kind, server: SocketAddr, who: &Credentials, room: &str) -> Result<Self> {
+        let mut client = Self::connect(kind, server, who).await?;
+        client.join(room).await?;
+        Ok(client)
+    }
+
+    async fn open(
+        kind: Kind,
+        server: SocketAddr,
+        name: &str,
+        query: &str,
+        receive_buffer: Option<usize>,
+    ) -> Result<Self> {
+        let wire = match kind {
+            Kind::Ws => WsWire::connect(server, &format!("/ws{query}"), receive_buffer).await?,
+        };
+        Ok(Self { name: name.to_owned(), wire, views: BTreeMap::new(), transcript: Vec::new() })
+    }
+
+    /// What it sees of a room it has entered.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub fn view(&self, room: &str) -> &View {
+        self.views.get(room).expect("the client has entered the room")
+    }
+
+    /// The raw wire.
+    pub fn wire(&mut self) -> &mut WsWire {
+        &mut self.wire
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
+        self.send_text(&message.to_string()).await
+    }
+
+    /// Sends any text.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
+        self.transcript.push(format!("→ {text}"));
+        self.wire.send_text(text).await
+    }
+
+    /// Enters a room and waits for its snapshot.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn join(&mut self, room: &str) -> Result<()> {
+        self.send(&json!({"type": "presence:join", "room": room})).await?;
+        self.wait_for(
+            "snapshot",
+            |message| matches!(message, ServerMessage::CurrentUsers(snapshot) if snapshot.room == room),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Asks whether its view is right, and waits for `synced`: everything that the room had said when it was asked
+    /// has then been received and checked.
+    ///
+    /// # Errors
+    /// If the view is wrong.
+    pub async fn settle(&mut self, room: &str) -> Result<()> {
+        self.until(room, "a snapshot is there", |view| view.snapshots() > 0).await?;
+        let view = self.view(room);
+        let (epoch, version, digest) = (view.epoch(), view.version(), view.digest());
+        let sync = json!({
+            "type": "presence:sync", "room": room, "epoch": epoch, "version": version, "digest": digest, "ref": "settle",
+        });
+        self.send(&sync).await?;
+        self.wait_for(
+            "synced",
+            |message| matches!(message, ServerMessage::Synced(synced) if synced.room == room),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// If none comes in time, the connection ends, or the message breaks an invariant.
+    pub async fn next(&mut self) -> Result<ServerMessage> {
+        let received = tokio::time::timeout(PATIENCE, self.wire.recv()).await;
+        let received = received.map_err(|_| self.failure("nothing came"))?;
+        match received.map_err(|error| self.failure(&format!("{error:#}")))? {
+            Received::Closed(code) => Err(self.failure(&format!("the server closed with {code:?}"))),
+            Received::Text(text) => self.take_in(text).await,
+        }
+    }
+
+    async fn take_in(&mut self, text: String) -> Result<ServerMessage> {
+        let message = ServerMessage::parse(&text).with_context(|| format!("{}: {text}", self.name))?;
+        self.transcript.push(format!("← {text}"));
+        if let ServerMessage::Ping(ping) = &message {
+            let pong = json!({"type": "pong", "timestamp": ping.timestamp});
+            // The connection may be closing; the next receive tells.
+            let _ = self.wire.send_text(&pong.to_string()).await;
+        }
+        if let Some(room) = message.room() {
+            let applied = self.views.entry(room.to_owned()).or_default().apply(&message);
+            applied.map_err(|violation| self.failure(&violation.to_string()))?;
+        }
+        Ok(message)
+    }
+
+    /// Receives until a message is `wanted`; `what` names it.
+    ///
+    /// # Errors
+    /// If it does not come in time.
+    pub async fn wait_for(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&ServerMessage) -> bool,
+    ) -> Result<ServerMessage> {
+        let search = async {
+            loop {
+                let message = self.next().await?;
+                if wanted(&message) {
+                    return anyhow::Ok(message);
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, search).await {
+            Ok(found) => found.with_context(|| format!("{what} did not come")),
+            Err(_) => Err(self.failure(&format!("{what} did not come in time"))),
+        }
+    }
+
+    /// Receives until the view of a room is as `wanted`; `what` names that.
+    ///
+    /// # Errors
+    /// If it does not get so in time.
+    pub async fn until(&mut self, room: &str, what: &str, wanted: impl Fn(&View) -> bool) -> Result<()> {
+        let search = async {
+            while !self.views.get(room).is_some_and(&wanted) {
+                self.next().await?;
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, search).await {
+            Ok(found) => found.with_context(|| format!("not so: {what}")),
+            Err(_) => Err(self.failure(&format!("not so in time: {what}"))),
+        }
+    }
+
+    /// Receives until the end. Gives the server's close code.
+    ///
+    /// # Errors
+    /// If the connection goes on.
+    pub async fn closed(&mut self) -> Result<Option<u16>> {
+        let search = async {
+            loop {
+                match self.wire.recv().await {
+                    Ok(Received::Closed(code)) => return Ok(code),
+                    Ok(Received::Text(text)) => {
+                        self.take_in(text).await?;
+                    }
+                    Err(_) => return Ok(None),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| Err(anyhow!("the connection goes on")))
+    }
+
+    /// Waits for an error, and gives its code and field.
+    ///
+    /// # Errors
+    /// If none comes.
+    pub async fn refusal(&mut self) -> Result<(String, Option<String>)> {
+        match self.wait_for("an error", |message| matches!(message, ServerMessage::Error(_))).await? {
+            ServerMessage::Error(refusal) => Ok((refusal.code, refusal.field)),
+            other => bail!("{other:?} is no error"),
+        }
+    }
+
+    /// Closes in good order with a code (1000: done, 1001: the page goes away), and waits for the server's echo.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn close(mut self, code: u16) -> Result<()> {
+        self.wire.send_close(code).await?;
+        self.closed().await?;
+        Ok(())
+    }
+
+    /// Ends the connection with a reset: no goodbye.
+    pub fn reset(self) {
+        self.wire.reset();
+    }
+
+    fn failure(&self, why: &str) -> anyhow::Error {
+        let mut text = format!("{}: {why}\n", self.name);
+        for line in self.transcript.iter().skip(self.transcript.len().saturating_sub(SHOWN)) {
+            let shown: String = line.chars().take(400).collect();
+            let _ = writeln!(text, "  {shown}");
+        }
+        anyhow!(text)
+    }
+}

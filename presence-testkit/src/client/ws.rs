@@ -1,0 +1,189 @@
+//! The WebSocket of a client, with nothing between a test and the frames.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+use super::Received;
+
+/// An open WebSocket, on the client's side.
+pub struct WsWire {
+    stream: TcpStream,
+    codec: WebSocketContext,
+    /// Received, not yet decoded.
+    input: Vec<u8>,
+    /// The close code that the server gave.
+    closed: Option<Option<u16>>,
+}
+
+impl std::fmt::Debug for WsWire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WsWire").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl WsWire {
+    /// Shakes hands with a server.
+    ///
+    /// # Errors
+    /// If the server refuses; the error has its answer.
+    pub async fn connect(server: SocketAddr, path: &str, receive_buffer: Option<usize>) -> Result<Self> {
+        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(u32::try_from(bytes)?)?;
+        }
+        let mut stream = socket.connect(server).await?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        let end = loop {
+            if let Some(at) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut answer).await? == 0 {
+                bail!("refused: {}", String::from_utf8_lossy(&answer));
+            }
+        };
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        if !head.starts_with("HTTP/1.1 101") {
+            bail!("refused: {}", String::from_utf8_lossy(&answer));
+        }
+        // The example of RFC 6455 section 1.3 has this key and this answer to it.
+        if !head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
+            bail!("the server does not know the key: {head}");
+        }
+        Ok(Self::over(stream, answer.split_off(end)))
+    }
+
+    /// Speaks over a stream on which hands have been shaken; `input` came along with that.
+    pub fn over(stream: TcpStream, input: Vec<u8>) -> Self {
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let codec = WebSocketContext::new(Role::Client, Some(config));
+        Self { stream, codec, input, closed: None }
+    }
+
+    /// The next text, or the end. Pings are answered on the way. Cancel-safe.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub async fn recv(&mut self) -> Result<Received> {
+        loop {
+            if let Some(code) = self.closed {
+                return Ok(Received::Closed(code));
+            }
+            if let Some(text) = self.decode()? {
+                return Ok(Received::Text(text));
+            }
+            if self.closed.is_none() && self.stream.read_buf(&mut self.input).await? == 0 {
+                self.closed = Some(None);
+            }
+        }
+    }
+
+    fn decode(&mut self) -> Result<Option<String>> {
+        let mut wire = Memory { input: &mut self.input, output: Vec::new() };
+        let decoded = loop {
+            match self.codec.read(&mut wire) {
+                Ok(Message::Text(text)) => break Some(text.to_string()),
+                Ok(Message::Close(frame)) => self.closed = Some(frame.map(|frame| frame.code.into())),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break None,
+                Err(Error::ConnectionClosed | Error::AlreadyClosed) => break None,
+                Err(error) => return Err(error).context("the server broke the protocol"),
+            }
+            if self.closed.is_some() {
+                let _ = self.codec.flush(&mut wire);
+                break None;
+            }
+        };
+        // Replies are small, and a server that does not take them is gone.
+        if !wire.output.is_empty() {
+            let _ = self.stream.try_write(&wire.output);
+        }
+        Ok(decoded)
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
+        self.send(Message::text(text)).await
+    }
+
+    /// Sends a close frame.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_close(&mut self, code: u16) -> Result<()> {
+        self.send(Message::Close(Some(CloseFrame { code: CloseCode::from(code), reason: "".into() }))).await
+    }
+
+    /// Sends any message.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send(&mut self, message: Message) -> Result<()> {
+        let mut input = Vec::new();
+        let mut wire = Memory { input: &mut input, output: Vec::new() };
+        match self.codec.write(&mut wire, message).and_then(|()| self.codec.flush(&mut wire)) {
+            Ok(()) | Err(Error::ConnectionClosed) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.send_bytes(&wire.output).await
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        // Without it the kernel would say goodbye.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+/// A socket made of memory.
+struct Memory<'a> {
+    input: &'a mut Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Read for Memory<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let read = buffer.len().min(self.input.len());
+        buffer[..read].copy_from_slice(&self.input[..read]);
+        self.input.drain(..read);
+        Ok(read)
+    }
+}
+
+impl Write for Memory<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

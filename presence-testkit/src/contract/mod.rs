@@ -1,0 +1,3 @@
+//! What every kind of a port must do, written once.
+
+pub mod transport;

@@ -1,0 +1,107 @@
+//! A GET, and its answer: as much HTTP/1.1 (RFC 9112) as tests need.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    /// The body, as text.
+    pub body: String,
+}
+
+impl Answer {
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.body).with_context(|| format!("unexpected body: {}", self.body))
+    }
+}
+
+/// Asks for `path`.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    request(server, "GET", path, headers).await
+}
+
+/// Asks with any method, without a body.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn request(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer> {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    raw(server, text.as_bytes()).await
+}
+
+/// Sends bytes as they are, and reads an answer until the server closes.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn raw(server: SocketAddr, bytes: &[u8]) -> Result<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(server).await?;
+        stream.write_all(bytes).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        parse(&answer)
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")?
+}
+
+fn parse(answer: &[u8]) -> Result<Answer> {
+    let text = std::str::from_utf8(answer)?;
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { bail!("no end of headers in {text:?}") };
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status")?.parse()?;
+    let header = |line: &str| -> Option<(String, String)> {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_lowercase(), value.trim().to_owned()))
+    };
+    let headers: Vec<(String, String)> = lines.filter_map(header).collect();
+    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let body = if chunked { unchunk(body)? } else { body.to_owned() };
+    Ok(Answer { status, headers, body })
+}
+
+fn unchunk(mut rest: &str) -> Result<String> {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16)?;
+        if size == 0 {
+            break;
+        }
+        body.push_str(&after[..size]);
+        rest = &after[size + 2..];
+    }
+    Ok(body)
+}

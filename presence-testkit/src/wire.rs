@@ -1,0 +1,212 @@
+//! The server's messages as a client reads them. Written from the protocol, not from the server's code: when the two
+//! disagree, a test fails.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A message from the server.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is described by the protocol")]
+pub enum ServerMessage {
+    Connected(Connected),
+    Ping(Ping),
+    Error(Refusal),
+    Draining(Draining),
+    CurrentUsers(CurrentUsers),
+    Restored(Restored),
+    UserJoined(UserJoined),
+    UserLeft(UserLeft),
+    UserUpdated(UserUpdated),
+    Synced(Synced),
+    Cursors(Cursors),
+    Typing(Typing),
+    /// A type that this client does not know.
+    Other(String),
+}
+
+macro_rules! shapes {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* })*) => {
+        $(
+            #[derive(Clone, Debug, PartialEq, Deserialize)]
+            #[expect(missing_docs, reason = "fields are named and described by the protocol")]
+            $(#[$meta])*
+            pub struct $name { $($(#[$field_meta])* pub $field: $kind,)* }
+        )*
+    };
+}
+
+shapes! {
+    /// `connected`
+    Connected {
+        protocol: u32,
+        connection_id: String,
+        session_id: String,
+        user_id: String,
+        server_time: i64,
+        heartbeat_ms: u64,
+        limits: Value,
+    }
+    /// `ping`
+    Ping { timestamp: i64, rtt_ms: Option<u64>, }
+    /// `error`
+    Refusal {
+        code: String,
+        message: String,
+        field: Option<String>,
+        retry_after_ms: Option<u64>,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
+    /// `server_draining`
+    Draining { retry_after_ms: u64, }
+    /// `presence:currentUsers`
+    #[serde(rename_all = "camelCase")]
+    CurrentUsers {
+        room: String,
+        epoch: String,
+        version: u64,
+        digest: String,
+        users: Vec<User>,
+        #[serde(rename = "self")] own: Own,
+        reason: String,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
+    /// `self` of a snapshot
+    #[serde(rename_all = "camelCase")]
+    Own { user_id: String, session_id: String, }
+    /// `presence:restored`
+    #[serde(rename_all = "camelCase")]
+    Restored {
+        room: String,
+        session_id: String,
+        user: User,
+        state: BTreeMap<String, Value>,
+        cursor: Option<Value>,
+    }
+    /// `presence:userJoined`
+    UserJoined { room: String, version: u64, user: User, }
+    /// `presence:userLeft`
+    #[serde(rename_all = "camelCase")]
+    UserLeft { room: String, version: u64, user_id: String, cause: String, last_seen: i64, }
+    /// `presence:userUpdated`
+    #[serde(rename_all = "camelCase")]
+    UserUpdated {
+        room: String,
+        version: u64,
+        user_id: String,
+        name: Option<String>,
+        color: Option<String>,
+        #[serde(default, deserialize_with = "present")] avatar: Option<Option<String>>,
+        #[serde(default, deserialize_with = "present")] email: Option<Option<String>>,
+        status: Option<String>,
+        connection_count: Option<usize>,
+        sessions: Option<Vec<Session>>,
+        session_id: Option<String>,
+        state: Option<BTreeMap<String, Value>>,
+    }
+    /// `presence:synced`
+    Synced {
+        room: String,
+        epoch: String,
+        version: u64,
+        digest: String,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
+    /// `presence:cursors`
+    Cursors { room: String, cursors: Vec<Cursor>, }
+    /// One of `presence:cursors`
+    #[serde(rename_all = "camelCase")]
+    Cursor { user_id: String, session_id: String, cursor: Option<Value>, }
+    /// `presence:typing`
+    #[serde(rename_all = "camelCase")]
+    Typing { room: String, user_ids: Vec<String>, }
+    /// The user object
+    #[serde(rename_all = "camelCase")]
+    User {
+        id: String,
+        name: String,
+        color: String,
+        avatar: Option<String>,
+        email: Option<String>,
+        joined_at: i64,
+        last_seen: i64,
+        status: String,
+        connection_count: usize,
+        sessions: Vec<Session>,
+    }
+    /// One session of a user
+    #[serde(rename_all = "camelCase")]
+    Session {
+        session_id: String,
+        connected_at: i64,
+        active: bool,
+        state: BTreeMap<String, Value>,
+        cursor: Option<Value>,
+    }
+    /// The answer of `GET /v1/rooms/{room}/presence`
+    #[serde(rename_all = "camelCase")]
+    RoomPresence {
+        room: String,
+        epoch: String,
+        version: u64,
+        digest: String,
+        timestamp: i64,
+        total_active_users: usize,
+        total_connections: usize,
+        active_users: Vec<String>,
+        users: Vec<User>,
+    }
+}
+
+/// Tells a `null` from a field that is not there.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+}
+
+impl ServerMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// If it is not what the protocol says.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let head: Head<'_> = serde_json::from_str(text)?;
+        Ok(match &*head.r#type {
+            "connected" => Self::Connected(serde_json::from_str(text)?),
+            "ping" => Self::Ping(serde_json::from_str(text)?),
+            "error" => Self::Error(serde_json::from_str(text)?),
+            "server_draining" => Self::Draining(serde_json::from_str(text)?),
+            "presence:currentUsers" => Self::CurrentUsers(serde_json::from_str(text)?),
+            "presence:restored" => Self::Restored(serde_json::from_str(text)?),
+            "presence:userJoined" => Self::UserJoined(serde_json::from_str(text)?),
+            "presence:userLeft" => Self::UserLeft(serde_json::from_str(text)?),
+            "presence:userUpdated" => Self::UserUpdated(serde_json::from_str(text)?),
+            "presence:synced" => Self::Synced(serde_json::from_str(text)?),
+            "presence:cursors" => Self::Cursors(serde_json::from_str(text)?),
+            "presence:typing" => Self::Typing(serde_json::from_str(text)?),
+            unknown => Self::Other(unknown.to_owned()),
+        })
+    }
+
+    /// The room that it is about, if it is about one.
+    pub fn room(&self) -> Option<&str> {
+        match self {
+            Self::CurrentUsers(message) => Some(&message.room),
+            Self::Restored(message) => Some(&message.room),
+            Self::UserJoined(message) => Some(&message.room),
+            Self::UserLeft(message) => Some(&message.room),
+            Self::UserUpdated(message) => Some(&message.room),
+            Self::Synced(message) => Some(&message.room),
+            Self::Cursors(message) => Some(&message.room),
+            Self::Typing(message) => Some(&message.room),
+            Self::Connected(_) | Self::Ping(_) | Self::Error(_) | Self::Draining(_) | Self::Other(_) => None,
+        }
+    }
+}

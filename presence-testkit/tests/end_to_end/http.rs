@@ -1,0 +1,133 @@
+//! What the server answers over plain HTTP.
+
+use anyhow::Result;
+use presence_server::Config;
+use presence_testkit::client::Kind;
+use presence_testkit::http::{get, raw, request};
+use serde_json::{Value, json};
+
+use crate::on_every_kind;
+use crate::server::{TestServer, quick};
+
+/// S3: who is in a room, at which version; unchanged is 304, by header and by query.
+async fn presence_over_http_is_what_the_room_says(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "team/doc").await?;
+    let answer = get(server.address, "/v1/rooms/team%2Fdoc/presence", &[]).await?;
+    assert_eq!(ann.view("team/doc").difference(&answer.json()?), None);
+    let etag = answer.header("etag").unwrap_or_default().to_owned();
+    let unchanged = get(server.address, "/v1/rooms/team/doc/presence", &[("If-None-Match", &etag)]).await?;
+    assert_eq!((unchanged.status, unchanged.body.as_str()), (304, ""));
+    let since = etag.trim_matches('"');
+    let unchanged = get(server.address, &format!("/v1/rooms/team/doc/presence?since={since}"), &[]).await?;
+    assert_eq!(unchanged.status, 304);
+    ann.send(&json!({"type": "presence:update", "room": "team/doc", "state": {"x": 1}})).await?;
+    ann.settle("team/doc").await?;
+    ann.until("team/doc", "the update is out", |view| !view.users()["ann"].sessions[0].state.is_empty())
+        .await?;
+    let changed = get(server.address, "/v1/rooms/team/doc/presence", &[("If-None-Match", &etag)]).await?;
+    assert_eq!(changed.status, 200);
+    assert_eq!(ann.view("team/doc").difference(&changed.json()?), None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_have_one_shape() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let cases = [
+        ("/nowhere", 404, "not_found", None),
+        ("/v1/rooms/a%20b/presence", 400, "invalid_room", Some("room")),
+        ("/v1/rooms/@ann/presence", 403, "forbidden", Some("room")),
+        ("/v1/rooms/doc/presence?since=x", 400, "bad_message", Some("since")),
+        ("/ws", 426, "bad_message", None),
+    ];
+    for (path, status, code, field) in cases {
+        let answer = get(server.address, path, &[]).await?;
+        let body: Value = answer.json()?;
+        let said = (answer.status, body["error"]["code"].as_str(), body["error"]["field"].as_str());
+        assert_eq!(said, (status, Some(code), field), "{path}");
+        assert!(answer.header("x-request-id").is_some());
+    }
+    assert_eq!(request(server.address, "POST", "/healthz", &[]).await?.status, 405);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_stranger_may_not_connect() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Origin", "https://evil.example"),
+    ];
+    let answer = get(server.address, "/ws", &upgrade).await?;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("allowed_origins"), "{}", answer.body);
+    Ok(())
+}
+
+/// O3, O4: alive, ready, and metrics that count what happened.
+async fn health_and_metrics_are_there(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let _ann = server.enter(kind, "ann", "a", "doc").await?;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(server.address, path, &[]).await?.status, 200, "{path}");
+    }
+    let metrics = get(server.address, "/metrics", &[]).await?.body;
+    for name in [
+        "presence_connections{",
+        "presence_joins_total ",
+        "presence_messages_received_total{type=\"presence:join\"}",
+        "presence_delivery_seconds_bucket{",
+        "presence_build_info{",
+        "# HELP presence_disconnects_total ",
+        "process_open_fds ",
+    ] {
+        assert!(metrics.contains(name), "{name} is not in\n{metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_comes_with_a_strict_policy() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let page = get(server.address, "/?room=doc", &[]).await?;
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy").unwrap_or_default();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    for script in ["/page.js", "/connection.js", "/room.js", "/identity.js"] {
+        let answer = get(server.address, script, &[]).await?;
+        assert!(page.body.contains("/page.js") && answer.status == 200, "{script}");
+        assert!(!answer.body.contains("innerHTML"), "{script} writes HTML");
+    }
+    Ok(())
+}
+
+/// X4, F: a request whose headers do not come is cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_do_not_come_are_not_waited_for() -> Result<()> {
+    let server = TestServer::start(Config { header_timeout_ms: 200, ..quick() })?;
+    // The server ends the connection; what it says before is its own affair.
+    let ended = raw(server.address, b"GET / HTTP/1.1\r\nHost: x\r\nSlow:").await;
+    assert!(ended.map_or_else(|error| !error.to_string().contains("in time"), |answer| answer.status == 408));
+    Ok(())
+}
+
+/// One connection more than allowed is told so, and nobody else suffers.
+async fn a_connection_too_many_is_told_so(kind: Kind) -> Result<()> {
+    let server = TestServer::start(Config { connections_max: 1, ..quick() })?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let answer = get(server.address, "/healthz", &[]).await?;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    ann.settle("doc").await?;
+    Ok(())
+}
+
+on_every_kind! {
+    presence_over_http_is_what_the_room_says,
+    health_and_metrics_are_there,
+    a_connection_too_many_is_told_so,
+}

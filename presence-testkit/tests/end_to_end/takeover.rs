@@ -1,0 +1,77 @@
+//! A session that is taken over by a newer connection while the older one is still alive.
+
+use anyhow::Result;
+use presence_testkit::client::Kind;
+use presence_testkit::wire::ServerMessage;
+use serde_json::json;
+
+use crate::on_every_kind;
+use crate::server::{TestServer, quick};
+
+/// R3, P7, P8: the older connection is closed with 4409, and nobody else hears of it, not even when it ends.
+async fn the_older_connection_is_told_to_stay_away_and_nobody_else_hears_of_it(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let mut old = server.enter(kind, "bob", "b", "doc").await?;
+    old.send(&json!({"type": "presence:update", "room": "doc", "state": {"draft": 1}})).await?;
+    old.settle("doc").await?;
+
+    let mut new = server.enter(kind, "bob", "b", "doc").await?;
+    assert_eq!(old.closed().await?, Some(4409));
+    assert_eq!(new.view("doc").users()["bob"].connection_count, 1);
+    assert_eq!(new.view("doc").users()["bob"].sessions[0].state["draft"], 1);
+    drop(old);
+
+    // Lost after the takeover: when this one's grace is over, so would be that of the older connection.
+    server.enter(kind, "marker", "m", "doc").await?.reset();
+    ann.until("doc", "the marker has come", |view| view.edges("marker").joins == 1).await?;
+    ann.until("doc", "the marker's grace is over", |view| view.edges("marker").leaves == 1).await?;
+    let edges = ann.view("doc").edges("bob");
+    assert_eq!((edges.joins, edges.leaves), (1, 0));
+    new.settle("doc").await?;
+    Ok(())
+}
+
+/// B15, B18: the takeover wins in whatever order it arrives, again and again.
+async fn a_session_that_is_taken_over_again_and_again_stays_one(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let mut connections = Vec::new();
+    for _ in 0..20 {
+        connections.push(server.enter(kind, "bob", "b", "doc").await?);
+    }
+    let mut last = connections.pop().expect("there are twenty");
+    for mut old in connections {
+        assert_eq!(old.closed().await?, Some(4409));
+    }
+    last.settle("doc").await?;
+    ann.settle("doc").await?;
+    assert_eq!(ann.view("doc").edges("bob").joins, 1);
+    assert_eq!(server.presence("doc").await?.total_connections, 2);
+    last.send(&json!({"type": "presence:leave", "room": "doc"})).await?;
+    ann.until("doc", "bob is gone", |view| view.edges("bob").leaves == 1).await?;
+    Ok(())
+}
+
+/// A takeover that enters no room lets go of the rooms of the older connection after the grace.
+async fn a_takeover_that_enters_no_room_leaves_after_the_grace(kind: Kind) -> Result<()> {
+    use presence_testkit::client::{Client, Credentials};
+
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let _old = server.enter(kind, "bob", "b", "doc").await?;
+    let mut new = Client::connect(kind, server.address, &Credentials::new("bob", "b")).await?;
+    let left = ann
+        .wait_for("bob leaves", |m| matches!(m, ServerMessage::UserLeft(left) if left.user_id == "bob"))
+        .await?;
+    assert!(matches!(left, ServerMessage::UserLeft(left) if left.cause == "timeout"));
+    new.join("doc").await?;
+    ann.until("doc", "bob is back", |view| view.edges("bob").joins == 2).await?;
+    Ok(())
+}
+
+on_every_kind! {
+    the_older_connection_is_told_to_stay_away_and_nobody_else_hears_of_it,
+    a_session_that_is_taken_over_again_and_again_stays_one,
+    a_takeover_that_enters_no_room_leaves_after_the_grace,
+}
