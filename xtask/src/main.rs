@@ -1,2 +1,43 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask`: everything one does with this repository beside running the server.
+
+mod layers;
+mod metadata;
+mod supply;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test        all checks, as CI runs them
+  layers      which crate may use which, and what the model must not know
+  tidy        what formatters and linters do not look at
+  supply      licences and origins of all dependencies
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.first().map(String::as_str) {
+        Some("test") => test::run(),
+        Some("layers") => layers::run(),
+        Some("tidy") => tidy::run(),
+        Some("supply") => supply::run(),
+        Some(unknown) if !matches!(unknown, "help" | "-h" | "--help") => {
+            eprint!("there is no command `{unknown}`\n\n{HELP}");
+            return ExitCode::from(64);
+        }
+        _ => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! One room: who is present, by user and session; what has happened since it last handed out; and the feed it hands
 //! out to. A room decides nothing about time spans or connections: the shard that owns it does.
 
+mod hand_out;
 mod live;
 mod member;
 mod pending;
@@ -8,19 +9,20 @@ mod pending;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use hand_out::HandedOut;
 pub use member::{LeaveCause, Link, Member, SessionPresence, Status};
 
 use crate::digest::Digest;
 use crate::error::{CommandError, ErrorCode};
 use crate::feed::Feed;
-use crate::frame::{EventId, Frame, Message};
+use crate::frame::{Frame, Message};
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Json, RoomStand, Roster, StatePatch};
 use live::Live;
-use pending::{Change, Departed, Pending};
+use pending::{Departed, Pending};
 
 /// One connection of one session, as rooms know it. Its generation is the fence: what a connection does after a newer
 /// one has taken its session over changes nothing (P8).
@@ -45,19 +47,6 @@ pub enum Entered {
     Again,
     /// The session was held, or another connection had it; nobody hears of the change.
     Restored,
-}
-
-/// What a hand-out came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HandedOut {
-    /// Versioned messages.
-    pub presence: usize,
-    /// Messages of the live lane.
-    pub live: usize,
-    /// Users who came (0→1).
-    pub joined: usize,
-    /// Users who went (1→0), by [`LeaveCause`] in the order of [`LeaveCause::ALL`].
-    pub left: [usize; LeaveCause::ALL.len()],
 }
 
 /// A room.
@@ -379,85 +368,6 @@ impl Room {
         } else {
             change.sessions = true;
         }
-    }
-
-    /// Turns what has happened into events, gives them their versions, and says them all at once.
-    pub fn hand_out(&mut self, now: Now, limits: &Limits) -> HandedOut {
-        let mut out = HandedOut::default();
-        let mut messages = Vec::new();
-        for (user, change) in self.pending.take() {
-            self.derive_events(&user, &change, &mut messages, &mut out);
-        }
-        out.presence = messages.len();
-        if !messages.is_empty() {
-            self.feed.append_presence(now.at, self.version, Frame::new(messages), limits);
-        }
-        let live = self.take_live();
-        out.live = live.len();
-        if !live.is_empty() {
-            self.feed.append_live(Frame::new(live), limits);
-        }
-        out
-    }
-
-    fn derive_events(
-        &mut self,
-        user: &UserId,
-        change: &Change,
-        messages: &mut Vec<Message>,
-        out: &mut HandedOut,
-    ) {
-        let connections = self.members.get(user.as_str()).map(|member| member.sessions.len());
-        if let Some(before) = &change.before {
-            self.digest.remove(user, before.connections);
-        }
-        if let Some(connections) = connections {
-            self.digest.add(user, connections);
-        }
-        // In between, a user who was there may have left and come back: that is a leave and a join.
-        if let (Some(_), Some(departed)) = (&change.before, change.departed) {
-            out.left[departed.cause as usize] += 1;
-            self.say(messages, |room, version| {
-                wire::user_left(&room.id, version, user, departed.cause, departed.last_seen)
-            });
-        }
-        let stayed = change.before.as_ref().filter(|_| change.departed.is_none());
-        let Some(member) = self.members.get(user.as_str()).cloned() else { return };
-        let Some(before) = stayed else {
-            out.joined += 1;
-            self.say(messages, |room, version| wire::user_joined(&room.id, version, &member));
-            return;
-        };
-        let changed = before.changed(&member, change.sessions);
-        if changed.any() {
-            self.say(messages, |room, version| wire::user_updated(&room.id, version, &member, changed));
-        }
-        // An update that carries the sessions carries their states.
-        for (session, patch) in change.patches.iter().filter(|_| !changed.sessions) {
-            self.say(messages, |room, version| wire::state_updated(&room.id, version, user, session, patch));
-        }
-    }
-
-    fn say(&mut self, messages: &mut Vec<Message>, event: impl FnOnce(&Self, Version) -> Vec<u8>) {
-        self.version = self.version.next();
-        let id = EventId { room: self.id.clone(), epoch: self.epoch.clone(), version: self.version };
-        messages.push(Message::versioned(event(self, self.version), id));
-    }
-
-    fn take_live(&mut self) -> Vec<Message> {
-        let mut messages = Vec::new();
-        let moved = self.live.take_moved();
-        if !moved.is_empty() {
-            let cursors = moved.iter().filter_map(|(user, session)| {
-                let present = self.members.get(user.as_str())?.session(session)?;
-                Some((user, session, present.cursor.as_ref()))
-            });
-            messages.push(wire::cursors(&self.id, cursors));
-        }
-        if let Some(typists) = self.live.take_typing() {
-            messages.push(wire::typing(&self.id, typists.iter()));
-        }
-        messages
     }
 
     /// The latest of everything in the live lane, for one who has missed some of it.

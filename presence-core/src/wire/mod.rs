@@ -2,10 +2,13 @@
 //! messages are encoded here; the model in between holds [`Json`] values without looking into them.
 
 mod client;
+mod events;
 mod json;
 mod server;
+mod user;
 
 pub use client::{ClientMessage, Decoded, Since, UserClaim, decode};
+pub use events::*;
 pub use json::{Json, Reference, State, StatePatch};
 pub use server::*;
 

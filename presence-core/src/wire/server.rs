@@ -4,17 +4,18 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::json::{Json, Reference, State, StatePatch};
+use super::json::{Json, Reference, State};
+use super::user::User;
 use crate::digest::Digest;
 use crate::error::CommandError;
 use crate::frame::Message;
 use crate::id::{ConnectionId, Epoch, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::Profile;
-use crate::room::{LeaveCause, Member, SessionPresence, Status};
+use crate::room::{Member, SessionPresence};
 use crate::time::WallTime;
 
-fn encode(message: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
 }
 
@@ -274,143 +275,6 @@ pub fn synced(stand: RoomStand<'_>, reference: &Reference) -> Message {
     })
 }
 
-/// `presence:userJoined`, as text.
-pub fn user_joined(room: &RoomId, version: Version, member: &Member) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct UserJoined<'a> {
-        r#type: &'static str,
-        room: &'a str,
-        version: u64,
-        user: User<'a>,
-    }
-    encode(&UserJoined {
-        r#type: "presence:userJoined",
-        room: room.as_str(),
-        version: version.number(),
-        user: User::from(member),
-    })
-}
-
-/// `presence:userLeft`, as text.
-pub fn user_left(
-    room: &RoomId,
-    version: Version,
-    user: &UserId,
-    cause: LeaveCause,
-    last_seen: WallTime,
-) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct UserLeft<'a> {
-        r#type: &'static str,
-        room: &'a str,
-        version: u64,
-        user_id: &'a str,
-        cause: &'static str,
-        last_seen: i64,
-    }
-    encode(&UserLeft {
-        r#type: "presence:userLeft",
-        room: room.as_str(),
-        version: version.number(),
-        user_id: user.as_str(),
-        cause: cause.as_str(),
-        last_seen: last_seen.as_unix_millis(),
-    })
-}
-
-/// What of a user has changed, beside the state of one session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// The name.
-    pub name: bool,
-    /// The colour.
-    pub color: bool,
-    /// The picture.
-    pub avatar: bool,
-    /// The e-mail address.
-    pub email: bool,
-    /// Online or away.
-    pub status: bool,
-    /// Which sessions there are, or which of them are active.
-    pub sessions: bool,
-}
-
-impl Changed {
-    /// Whether anything has.
-    pub fn any(self) -> bool {
-        self != Self::default()
-    }
-}
-
-/// `presence:userUpdated` about the user, as text.
-pub fn user_updated(room: &RoomId, version: Version, member: &Member, changed: Changed) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct UserUpdated<'a> {
-        r#type: &'static str,
-        room: &'a str,
-        version: u64,
-        user_id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        color: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        avatar: Option<Option<&'a str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        email: Option<Option<&'a str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        connection_count: Option<usize>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sessions: Option<Vec<Session<'a>>>,
-    }
-    let user = User::from(member);
-    encode(&UserUpdated {
-        r#type: "presence:userUpdated",
-        room: room.as_str(),
-        version: version.number(),
-        user_id: user.id,
-        name: changed.name.then_some(user.name),
-        color: changed.color.then_some(user.color),
-        avatar: changed.avatar.then_some(user.avatar),
-        email: changed.email.then_some(user.email),
-        status: changed.status.then_some(user.status),
-        connection_count: changed.sessions.then_some(user.connection_count),
-        sessions: changed.sessions.then_some(user.sessions),
-    })
-}
-
-/// `presence:userUpdated` about the state of one session, as text.
-pub fn state_updated(
-    room: &RoomId,
-    version: Version,
-    user: &UserId,
-    session: &SessionId,
-    patch: &StatePatch,
-) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct StateUpdated<'a> {
-        r#type: &'static str,
-        room: &'a str,
-        version: u64,
-        user_id: &'a str,
-        session_id: &'a str,
-        state: &'a StatePatch,
-    }
-    encode(&StateUpdated {
-        r#type: "presence:userUpdated",
-        room: room.as_str(),
-        version: version.number(),
-        user_id: user.as_str(),
-        session_id: session.as_str(),
-        state: patch,
-    })
-}
-
 /// `presence:cursors`: the latest of each session that moved.
 pub fn cursors<'a>(
     room: &RoomId,
@@ -488,72 +352,4 @@ pub fn room_presence<'a>(
         active_users: users.iter().map(|user| user.id).collect(),
         users,
     })
-}
-
-/// The user object.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct User<'a> {
-    id: &'a str,
-    name: &'a str,
-    color: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<&'a str>,
-    joined_at: i64,
-    last_seen: i64,
-    status: &'static str,
-    connection_count: usize,
-    sessions: Vec<Session<'a>>,
-}
-
-impl<'a> From<&'a Member> for User<'a> {
-    fn from(member: &'a Member) -> Self {
-        let profile = &member.profile;
-        Self {
-            id: profile.id.as_str(),
-            name: &profile.name,
-            color: profile.color.as_str(),
-            avatar: profile.avatar.as_deref(),
-            email: profile.email.as_deref(),
-            joined_at: member.joined_at.as_unix_millis(),
-            last_seen: member.last_seen.as_unix_millis(),
-            status: member.status().as_str(),
-            connection_count: member.sessions.len(),
-            sessions: member.sessions.iter().map(Session::from).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Session<'a> {
-    session_id: &'a str,
-    connected_at: i64,
-    active: bool,
-    state: &'a State,
-    cursor: &'a Option<Json>,
-}
-
-impl<'a> From<&'a SessionPresence> for Session<'a> {
-    fn from(session: &'a SessionPresence) -> Self {
-        Self {
-            session_id: session.id.as_str(),
-            connected_at: session.connected_at.as_unix_millis(),
-            active: session.active,
-            state: &session.state,
-            cursor: &session.cursor,
-        }
-    }
-}
-
-impl Status {
-    /// The status as the wire writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Online => "online",
-            Self::Away => "away",
-        }
-    }
 }

@@ -1,0 +1,1 @@
+//! People: profiles, rosters, invitations, watching. Empty until they are durable.
