@@ -5,11 +5,13 @@
 //! - [`proxy`]: a network that can be broken, for connections that are lost without a word.
 //! - [`contract`]: what every kind of a port must do, the fakes too.
 //! - [`http`]: a GET, and its answer.
+//! - [`load`]: many clients, which count and measure what they receive.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
 pub mod client;
 pub mod contract;
 pub mod http;
+pub mod load;
 pub mod proxy;
 pub mod random;
 pub mod view;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
 mod layers;
+mod loadtest;
 mod metadata;
 mod supply;
 mod test;
@@ -12,6 +13,7 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test        all checks, as CI runs them
+  loadtest    a server under load, measured and checked; --help says more
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some("test") => test::run(),
+        Some("loadtest") => loadtest::run(&arguments[1..]),
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),

@@ -92,7 +92,7 @@ impl WsWire {
     }
 
     fn decode(&mut self) -> Result<Option<String>> {
-        let mut wire = Memory { input: &mut self.input, output: Vec::new() };
+        let mut wire = Memory { input: &self.input, output: Vec::new() };
         let decoded = loop {
             match self.codec.read(&mut wire) {
                 Ok(Message::Text(text)) => break Some(text.to_string()),
@@ -107,9 +107,11 @@ impl WsWire {
                 break None;
             }
         };
+        let (left, output) = (wire.input.len(), wire.output);
+        self.input.drain(..self.input.len() - left);
         // Replies are small, and a server that does not take them is gone.
-        if !wire.output.is_empty() {
-            let _ = self.stream.try_write(&wire.output);
+        if !output.is_empty() {
+            let _ = self.stream.try_write(&output);
         }
         Ok(decoded)
     }
@@ -135,8 +137,7 @@ impl WsWire {
     /// # Errors
     /// If the connection is gone.
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        let mut input = Vec::new();
-        let mut wire = Memory { input: &mut input, output: Vec::new() };
+        let mut wire = Memory { input: &[], output: Vec::new() };
         match self.codec.write(&mut wire, message).and_then(|()| self.codec.flush(&mut wire)) {
             Ok(()) | Err(Error::ConnectionClosed) => {}
             Err(error) => return Err(error.into()),
@@ -152,6 +153,11 @@ impl WsWire {
         Ok(self.stream.write_all(bytes).await?)
     }
 
+    /// Whether something has been received that was not decoded yet, so that `recv` may not have to wait.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// Ends the connection with a reset.
     pub fn reset(self) {
         // Without it the kernel would say goodbye.
@@ -161,7 +167,7 @@ impl WsWire {
 
 /// A socket made of memory.
 struct Memory<'a> {
-    input: &'a mut Vec<u8>,
+    input: &'a [u8],
     output: Vec<u8>,
 }
 
@@ -170,10 +176,7 @@ impl Read for Memory<'_> {
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let read = buffer.len().min(self.input.len());
-        buffer[..read].copy_from_slice(&self.input[..read]);
-        self.input.drain(..read);
-        Ok(read)
+        Read::read(&mut self.input, buffer)
     }
 }
 

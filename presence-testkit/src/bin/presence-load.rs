@@ -1,0 +1,100 @@
+//! The clients of a load test: `presence-load --server ADDRESS --pid PID SCENARIO`. `cargo xtask loadtest` starts it, with
+//! a server beside it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use presence_testkit::load::outcome::Outcome;
+use presence_testkit::load::process::Target;
+use presence_testkit::load::report;
+use presence_testkit::load::scenario::{churn, fanout, idle, run, slow, storm};
+
+/// Many clients, which count and measure what they receive.
+#[derive(Parser)]
+struct Arguments {
+    /// The server.
+    #[arg(long)]
+    server: Option<SocketAddr>,
+    /// The server's process, to measure what it costs.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Where to write the outcome, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Members that do nothing: what one more of them costs.
+    Idle(idle::Idle),
+    /// Rooms × members × updates a second.
+    Fanout(fanout::Fanout),
+    /// A large room with comings and goings.
+    Bigroom(churn::Churn),
+    /// A room with many comings and goings.
+    Churn(churn::Churn),
+    /// All dropped at once, and back.
+    Storm(storm::Storm),
+    /// Some members stop reading.
+    Slow(slow::Slow),
+    /// Makes one page of several outcomes.
+    Report {
+        /// Where to write it.
+        #[arg(long)]
+        html: PathBuf,
+        /// The outcomes.
+        outcomes: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match work(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("presence-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says whether nothing was lost.
+fn work(arguments: Arguments) -> Result<bool> {
+    let Arguments { server, pid, json, command } = arguments;
+    let target = || anyhow::Ok(Target { address: server.context("--server is missing")?, pid });
+    raise_descriptor_limit();
+    let outcome = match command {
+        Command::Idle(idle) => run(target()?, |field| idle.run(field))?,
+        Command::Fanout(fanout) => run(target()?, |field| fanout.run(field))?,
+        Command::Bigroom(churn) => run(target()?, |field| churn.run(field, "bigroom"))?,
+        Command::Churn(churn) => run(target()?, |field| churn.run(field, "churn"))?,
+        Command::Storm(storm) => run(target()?, |field| storm.run(field))?,
+        Command::Slow(slow) => run(target()?, |field| slow.run(field))?,
+        Command::Report { html, outcomes } => {
+            let read = |path: &PathBuf| anyhow::Ok(serde_json::from_str(&fs::read_to_string(path)?)?);
+            let outcomes: Vec<Outcome> = outcomes.iter().map(read).collect::<Result<_>>()?;
+            fs::write(&html, report::page(&outcomes)?)?;
+            return Ok(true);
+        }
+    };
+    print!("{}", report::table(&outcome));
+    if let Some(path) = json {
+        fs::write(&path, serde_json::to_vec_pretty(&outcome)?)?;
+    }
+    Ok(outcome.faults.none())
+}
+
+/// A client is a descriptor.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    // Whoever cannot raise it finds out when a client cannot connect.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

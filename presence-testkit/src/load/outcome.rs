@@ -1,0 +1,109 @@
+//! What a scenario came to, as JSON: `scenario`, its `parameters`, `figures` (name, value, unit), `faults` (all 0 in a
+//! good run; `merged` counts updates that a hand-out put into one, which is no fault), `latency` (percentile,
+//! milliseconds) and `series` (samples over time).
+
+use serde::{Deserialize, Serialize};
+
+/// The whole of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What was run.
+    pub scenario: String,
+    /// With which numbers.
+    pub parameters: String,
+    /// What was measured.
+    pub figures: Vec<Figure>,
+    /// What went wrong.
+    pub faults: Faults,
+    /// By what was measured: percentile and milliseconds.
+    pub latency: Vec<Curve>,
+    /// Over time.
+    pub series: Vec<Sample>,
+}
+
+/// One number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Figure {
+    /// Of what.
+    pub name: String,
+    /// How much.
+    pub value: f64,
+    /// In what.
+    pub unit: String,
+}
+
+/// A distribution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Curve {
+    /// Of what.
+    pub name: String,
+    /// Percentile, milliseconds.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The server at one moment.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Sample {
+    /// Seconds since the scenario began.
+    pub at: f64,
+    /// Its memory (PSS), in MiB.
+    pub memory: f64,
+    /// Cores that it used since the sample before.
+    pub cores: f64,
+    /// Messages received by the clients per second since the sample before.
+    pub deliveries: f64,
+}
+
+/// What must not happen.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Faults {
+    /// Events that should have come and did not.
+    pub missing: u64,
+    /// Events that came twice, or after a later one.
+    pub repeated: u64,
+    /// Views that are not what the server says.
+    pub wrong_views: u64,
+    /// Clients that failed, and why the first ones did.
+    pub failed: u64,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// Updates that were put into one with a later one. No fault.
+    pub merged: u64,
+}
+
+impl Faults {
+    /// Whether there is none.
+    pub fn none(&self) -> bool {
+        self.missing + self.repeated + self.wrong_views + self.failed == 0
+    }
+
+    /// Adds one client's failure.
+    pub fn failure(&mut self, why: String) {
+        self.failed += 1;
+        self.explain(why);
+    }
+
+    /// Adds one wrong view.
+    pub fn wrong(&mut self, why: String) {
+        self.wrong_views += 1;
+        self.explain(why);
+    }
+
+    fn explain(&mut self, why: String) {
+        if self.reasons.len() < 5 {
+            self.reasons.push(why.chars().take(600).collect());
+        }
+    }
+}
+
+impl Outcome {
+    /// Adds a number.
+    pub fn figure(&mut self, name: &str, value: f64, unit: &str) {
+        self.figures.push(Figure { name: name.to_owned(), value, unit: unit.to_owned() });
+    }
+
+    /// A number by its name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    }
+}

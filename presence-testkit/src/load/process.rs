@@ -1,0 +1,72 @@
+//! The server's process, seen from outside: CPU time, memory, and what it says of itself.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+
+use super::ledger::{Ledger, Stopwatch};
+use super::outcome::Sample;
+use crate::http;
+
+/// A server to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process, if it is on this machine.
+    pub pid: Option<u32>,
+}
+
+impl Target {
+    /// CPU time it has spent, in microseconds; 0 if its process is not known.
+    pub fn cpu_micros(&self) -> Result<f64> {
+        let Some(pid) = self.pid else { return Ok(0.0) };
+        // Scheduler time in nanoseconds: finer than the ticks in `stat`, and of all threads.
+        let mut nanos = 0.0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            nanos += text.split(' ').next().and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        }
+        Ok(nanos / 1000.0)
+    }
+
+    /// Its share of memory (PSS), in bytes; 0 if its process is not known.
+    pub fn memory(&self) -> Result<f64> {
+        let Some(pid) = self.pid else { return Ok(0.0) };
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no PSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kib * 1024.0)
+    }
+
+    /// One of its counters.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = http::get(self.address, "/metrics", &[]).await?.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).with_context(|| format!("the server has no metric {name}"))
+    }
+}
+
+/// Samples a server once a second, until dropped.
+pub async fn sample(
+    target: Target,
+    clock: Stopwatch,
+    ledger: Ledger,
+    samples: &mut Vec<Sample>,
+) -> Result<()> {
+    let mut interval = tokio::time::interval(std::time::Duration::from_secs(1));
+    let (mut cpu, mut messages, mut at) = (target.cpu_micros()?, ledger.borrow().messages, clock.seconds());
+    loop {
+        interval.tick().await;
+        let (cpu_now, messages_now, now) = (target.cpu_micros()?, ledger.borrow().messages, clock.seconds());
+        let elapsed = (now - at).max(1e-3);
+        samples.push(Sample {
+            at: now,
+            memory: target.memory()? / (1024.0 * 1024.0),
+            cores: (cpu_now - cpu) / 1e6 / elapsed,
+            deliveries: (messages_now - messages) as f64 / elapsed,
+        });
+        (cpu, messages, at) = (cpu_now, messages_now, now);
+    }
+}

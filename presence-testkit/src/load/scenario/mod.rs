@@ -1,0 +1,183 @@
+//! The scenarios. Each enters its clients, lets them do what it is about, and holds every view against the server's
+//! at the end.
+
+pub mod churn;
+pub mod fanout;
+pub mod idle;
+pub mod slow;
+pub mod storm;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::ledger::{Counts, Ledger, Stopwatch, ledger};
+use super::member::{Member, Phase, Who};
+use super::outcome::{Faults, Outcome, Sample};
+use super::process::{Target, sample};
+use crate::http;
+use crate::wire::RoomPresence;
+
+/// How many clients shake hands at the same time.
+const ENTERING_AT_ONCE: usize = 200;
+
+/// How often a view and the server's answer may miss each other because the room moved on in between.
+const COMPARISONS: usize = 50;
+
+/// What a scenario is run with.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The server.
+    pub target: Target,
+    /// The clock.
+    pub clock: Stopwatch,
+    /// What is counted.
+    pub ledger: Ledger,
+    /// What the clients are to do.
+    pub phase: watch::Sender<Phase>,
+}
+
+impl Field {
+    /// Everything ready, nobody in it.
+    pub fn new(target: Target) -> Self {
+        Self { target, clock: Stopwatch::start(), ledger: ledger(), phase: watch::Sender::new(Phase::Run) }
+    }
+
+    /// Enters all, a few at a time.
+    ///
+    /// # Errors
+    /// If one of them cannot.
+    pub async fn enter(&self, all: Vec<Who>) -> Result<Vec<Member>> {
+        let mut members = Vec::with_capacity(all.len());
+        let mut entering = JoinSet::new();
+        for who in all {
+            while entering.len() >= ENTERING_AT_ONCE {
+                members.push(entered(entering.join_next().await)?);
+            }
+            let (ledger, clock, address) = (self.ledger.clone(), self.clock, self.target.address);
+            entering.spawn_local(async move { Member::enter(address, who, &ledger, clock).await });
+        }
+        while !entering.is_empty() {
+            members.push(entered(entering.join_next().await)?);
+        }
+        Ok(members)
+    }
+
+    /// Lets a time pass, with a word on how it goes.
+    pub async fn pass(&self, what: &str, seconds: f64) {
+        let before = self.ledger.borrow().messages;
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        let received = self.ledger.borrow().messages - before;
+        eprintln!(
+            "  {:6.1} s  {what}: {:.0} messages/s received",
+            self.clock.seconds(),
+            received as f64 / seconds
+        );
+    }
+
+    /// Who is in a room, as the server says.
+    ///
+    /// # Errors
+    /// If it does not say.
+    pub async fn presence(&self, room: &str) -> Result<RoomPresence> {
+        http::get(self.target.address, &format!("/v1/rooms/{room}/presence"), &[]).await?.json()
+    }
+
+    /// Holds every member's view against the server's.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn compare(&self, members: &mut [Member], faults: &mut Faults) -> Result<()> {
+        let mut truths: BTreeMap<String, RoomPresence> = BTreeMap::new();
+        for member in members {
+            for attempt in 1.. {
+                if let Err(error) = member.settle().await {
+                    faults.failure(format!("{}: {error:#}", member.who.user));
+                    break;
+                }
+                let room = member.who.room.clone();
+                let known =
+                    truths.get(&room).is_some_and(|truth| member.view.version() == Some(truth.version));
+                if !known {
+                    let truth = self.presence(&room).await?;
+                    truths.insert(room.clone(), truth);
+                }
+                match member.view.difference(&truths[&room]) {
+                    None => break,
+                    Some(difference) if attempt == COMPARISONS => {
+                        faults.wrong(format!("{}: {difference}", member.who.user));
+                        break;
+                    }
+                    // The room moved on in between.
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entered(entered: Option<Result<Result<Member>, tokio::task::JoinError>>) -> Result<Member> {
+    entered.context("nobody is entering")??.context("a client could not enter")
+}
+
+/// Runs a scenario on one thread, sampling the server meanwhile.
+///
+/// # Errors
+/// If it cannot be run; what goes wrong while it runs is in the outcome.
+pub fn run<F: Future<Output = Result<Outcome>>>(
+    target: Target,
+    scenario: impl FnOnce(Field) -> F,
+) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let field = Field::new(target);
+        let mut series: Vec<Sample> = Vec::new();
+        let (clock, counts) = (field.clock, field.ledger.clone());
+        let mut outcome = tokio::select! {
+            outcome = scenario(field) => outcome?,
+            sampling = sample(target, clock, counts, &mut series) => {
+                sampling?;
+                Outcome::default()
+            }
+        };
+        outcome.series = series;
+        Ok(outcome)
+    })
+}
+
+/// Members of rooms of `size`, named after `prefix`.
+pub fn members_of_rooms(prefix: &str, from: usize, to: usize, size: usize) -> Vec<Who> {
+    let who = |number: usize| Who {
+        user: format!("{prefix}-{number}"),
+        room: format!("{prefix}-room-{}", number / size),
+        receive_buffer: None,
+    };
+    (from..to).map(who).collect()
+}
+
+/// Carries what the ledger has counted over.
+pub fn count(outcome: &mut Outcome, counts: &Counts) {
+    outcome.faults.repeated += counts.repeated;
+    outcome.faults.merged += counts.merged;
+}
+
+/// Waits for clients at work, and gives those that did not fail.
+///
+/// # Errors
+/// If one of them panicked.
+pub async fn gather(working: &mut JoinSet<Result<Member>>, faults: &mut Faults) -> Result<Vec<Member>> {
+    let mut members = Vec::new();
+    while let Some(done) = working.join_next().await {
+        match done? {
+            Ok(member) => members.push(member),
+            Err(error) => faults.failure(format!("{error:#}")),
+        }
+    }
+    Ok(members)
+}

@@ -1,0 +1,134 @@
+//! `slow`: some members stop reading. The others' latency stays, the server's memory stays, and when the slow ones read
+//! again they get a snapshot.
+
+use anyhow::Result;
+use clap::Args;
+use tokio::task::JoinSet;
+
+use super::fanout::missing;
+use super::{Field, count, gather};
+use crate::load::ledger::{Latencies, curve, latencies};
+use crate::load::member::{Member, Phase, Sending, Who};
+use crate::load::outcome::Outcome;
+
+/// Its numbers.
+#[derive(Args, Clone, Debug)]
+pub struct Slow {
+    /// Members.
+    #[arg(long, default_value_t = 1000)]
+    members: usize,
+    /// How many of them stop reading.
+    #[arg(long, default_value_t = 20)]
+    stalled: usize,
+    /// Members of a room.
+    #[arg(long, default_value_t = 100)]
+    room: usize,
+    /// Updates that each healthy member sends a second.
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
+    /// Bytes of an update.
+    #[arg(long, default_value_t = 500)]
+    bytes: usize,
+    /// Seconds of each of the two measurements.
+    #[arg(long, default_value_t = 20.0)]
+    seconds: f64,
+}
+
+/// Receive buffer of a member that is to stop reading, so that little hides in the kernel.
+const SMALL_BUFFER: usize = 4 * 1024;
+
+impl Slow {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub async fn run(self, field: Field) -> Result<Outcome> {
+        let Self { members, stalled, room, rate, bytes, seconds } = self;
+        let parameters = format!(
+            "{members} members in rooms of {room}, {rate} updates/s of {bytes} bytes each; {stalled} stop reading for {seconds} s"
+        );
+        let mut outcome = Outcome { scenario: "slow".to_owned(), parameters, ..Outcome::default() };
+        let rooms = members.div_ceil(room);
+        let who = |number: usize| Who {
+            user: format!("slow-{number}"),
+            room: format!("slow-room-{}", number % rooms),
+            receive_buffer: (number < stalled).then_some(SMALL_BUFFER),
+        };
+        let all = field.enter((0..members).map(who).collect()).await?;
+        let mut healthy = JoinSet::new();
+        let mut stalling = JoinSet::new();
+        let every = (1e6 / rate) as u64;
+        let start = field.clock.micros() + 500_000;
+        for (index, mut member) in all.into_iter().enumerate() {
+            let mut phase = field.phase.subscribe();
+            if member.who.receive_buffer.is_some() {
+                stalling.spawn_local(async move {
+                    member.read_during(&[Phase::Run], &mut phase).await?;
+                    member.stall(&mut phase).await?;
+                    member.read_during(&[Phase::Settle], &mut phase).await?;
+                    Ok(member)
+                });
+            } else {
+                let first = start + every * (index / rooms) as u64 / room as u64;
+                let sending = Sending { every, first, padding: bytes };
+                healthy.spawn_local(send_through(member, sending, phase));
+            }
+        }
+        field.pass("warming up", 3.0).await;
+        let (undisturbed, memory_before) = measure(&field, "all read", seconds).await?;
+        field.phase.send_replace(Phase::Stall);
+        field.pass("some stop reading", 2.0).await;
+        let (disturbed, memory_after) = measure(&field, "some do not read", seconds).await?;
+        field.phase.send_replace(Phase::Settle);
+        field.pass("all read again", 3.0).await;
+        field.phase.send_replace(Phase::End);
+        let mut all = gather(&mut healthy, &mut outcome.faults).await?;
+        let mut slow = gather(&mut stalling, &mut outcome.faults).await?;
+        field.compare(&mut all, &mut outcome.faults).await?;
+        field.compare(&mut slow, &mut outcome.faults).await?;
+        missing(&all, &mut outcome);
+        count(&mut outcome, &field.ledger.borrow());
+        let p99 = |latencies: &Latencies| latencies.value_at_percentile(99.0) as f64 / 1000.0;
+        outcome.figure("p99 while all read", p99(&undisturbed), "ms");
+        outcome.figure("p99 of the others while some do not", p99(&disturbed), "ms");
+        outcome.figure("ratio", p99(&disturbed) / p99(&undisturbed), "");
+        outcome.figure(
+            "memory that the stalled cost",
+            (memory_after - memory_before) / 1024.0 / stalled.max(1) as f64,
+            "KiB each",
+        );
+        outcome.figure(
+            "snapshots because of falling behind",
+            slow.iter().map(|member| member.lagged).sum::<u64>() as f64,
+            "",
+        );
+        outcome.latency.push(curve("while all read", &undisturbed));
+        outcome.latency.push(curve("while some do not", &disturbed));
+        Ok(outcome)
+    }
+}
+
+/// A healthy member: sends through both measurements.
+async fn send_through(
+    mut member: Member,
+    sending: Sending,
+    mut phase: tokio::sync::watch::Receiver<Phase>,
+) -> Result<Member> {
+    member.run_during(Some(sending), &[Phase::Run, Phase::Stall], &mut phase).await?;
+    member.read_during(&[Phase::Settle], &mut phase).await?;
+    Ok(member)
+}
+
+/// The latencies of a stretch of time, and the server's memory at its end.
+async fn measure(field: &Field, what: &str, seconds: f64) -> Result<(Latencies, f64)> {
+    {
+        let mut counts = field.ledger.borrow_mut();
+        counts.latencies = latencies();
+        counts.measuring = true;
+    }
+    field.pass(what, seconds).await;
+    let mut counts = field.ledger.borrow_mut();
+    counts.measuring = false;
+    let measured = std::mem::replace(&mut counts.latencies, latencies());
+    Ok((measured, field.target.memory()?))
+}

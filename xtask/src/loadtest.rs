@@ -1,0 +1,192 @@
+//! `cargo xtask loadtest`: a release server and the simulated clients, each a process of its own; a table, JSON and a page
+//! with plots. All that measures is in `presence-load`; this only puts the two beside each other.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::metadata::Metadata;
+
+/// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults.
+const SUITE: [(&str, &[&str], &[&str]); 6] = [
+    ("fanout", &[], &[]),
+    ("idle", &[], &[]),
+    ("churn", &[], &[]),
+    ("bigroom", &["--members", "1000", "--rate", "30", "--updates", "20", "--seconds", "15"], &[]),
+    ("storm", &[], &[]),
+    // A small feed, so that who stops reading falls off it within the test.
+    ("slow", &[], SMALL_FEED),
+];
+
+const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
+
+const HELP: &str = "\
+cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
+
+Without a scenario all of them run, with their defaults: fanout idle churn bigroom storm slow.
+`cargo xtask loadtest fanout --help` shows the numbers of one.
+With --url a server that runs already is used, and what it costs is not measured.
+Outcomes go to reports/: one JSON file each, and report.html.
+";
+
+/// How long a server may take to listen.
+const STARTING: Duration = Duration::from_secs(10);
+
+/// Runs what was asked for.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let mut numbers = arguments.to_vec();
+    let url = take_value(&mut numbers, "--url")?;
+    let build = !take(&mut numbers, "--no-build");
+    let scenario = numbers.first().filter(|first| !first.starts_with('-')).cloned();
+    if scenario.is_none() && (take(&mut numbers, "--help") || take(&mut numbers, "-h")) {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let root = Metadata::read()?.workspace_root;
+    let binaries = if build { build_release(&root)? } else { release_folder(&root) };
+    let reports = root.join("reports");
+    fs::create_dir_all(&reports)?;
+    let chosen: Vec<(String, Vec<String>, &[&str])> = match scenario {
+        Some(name) => {
+            let settings = if name == "slow" { SMALL_FEED } else { &[] };
+            vec![(name, numbers[1..].to_vec(), settings)]
+        }
+        None => {
+            ensure!(numbers.is_empty(), "{} means nothing without a scenario\n\n{HELP}", numbers.join(" "));
+            let owned = |numbers: &[&str]| numbers.iter().map(|number| (*number).to_owned()).collect();
+            SUITE
+                .iter()
+                .map(|(name, numbers, settings)| ((*name).to_owned(), owned(numbers), *settings))
+                .collect()
+        }
+    };
+    let began = Instant::now();
+    let (mut outcomes, mut bad) = (Vec::new(), Vec::new());
+    for (name, numbers, settings) in chosen {
+        eprintln!("── {name} {}", numbers.join(" "));
+        let outcome = reports.join(format!("{name}.json"));
+        if !one(&binaries, &name, &numbers, settings, url.as_deref(), &outcome)? {
+            bad.push(name);
+        }
+        outcomes.push(outcome);
+    }
+    outcomes.retain(|outcome| outcome.exists());
+    let page = reports.join("report.html");
+    if !outcomes.is_empty() {
+        let load = binaries.join("presence-load");
+        let status = Command::new(load).arg("report").arg("--html").arg(&page).args(&outcomes).status()?;
+        ensure!(status.success(), "the report could not be made");
+        println!("\n{} s in all; the report is {}", began.elapsed().as_secs(), page.display());
+    }
+    ensure!(bad.is_empty(), "something was lost, or failed, in: {}", bad.join(", "));
+    Ok(())
+}
+
+fn take(arguments: &mut Vec<String>, flag: &str) -> bool {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != flag);
+    arguments.len() < before
+}
+
+fn take_value(arguments: &mut Vec<String>, flag: &str) -> Result<Option<String>> {
+    let Some(at) = arguments.iter().position(|argument| argument == flag) else { return Ok(None) };
+    ensure!(at + 1 < arguments.len(), "{flag} wants a value");
+    let value = arguments.remove(at + 1);
+    arguments.remove(at);
+    Ok(Some(value.trim_start_matches("http://").trim_end_matches('/').to_owned()))
+}
+
+fn release_folder(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release")
+}
+
+fn build_release(root: &Path) -> Result<PathBuf> {
+    eprintln!("── building the server and the clients");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--bin", "presence-server", "--bin", "presence-load"])
+        .args(["--package", "presence-server", "--package", "presence-testkit"])
+        .current_dir(root)
+        .status()?;
+    ensure!(status.success(), "the release build failed");
+    Ok(release_folder(root))
+}
+
+/// Runs one scenario. Says whether nothing was lost.
+fn one(
+    binaries: &Path,
+    name: &str,
+    numbers: &[String],
+    settings: &[&str],
+    url: Option<&str>,
+    outcome: &Path,
+) -> Result<bool> {
+    let load = binaries.join("presence-load");
+    if numbers.iter().any(|number| number == "--help") {
+        return Ok(Command::new(load).args([name, "--help"]).status()?.success());
+    }
+    let server = match url {
+        Some(_) => None,
+        None => Some(Server::start(&binaries.join("presence-server"), settings)?),
+    };
+    let mut command = Command::new(load);
+    match (&server, url) {
+        (Some(server), _) => {
+            command.args([
+                "--server",
+                &server.address.to_string(),
+                "--pid",
+                &server.process.id().to_string(),
+            ]);
+        }
+        (None, url) => {
+            command.args(["--server", url.unwrap_or_default()]);
+        }
+    }
+    // An old outcome must not be taken for a new one.
+    let _ = fs::remove_file(outcome);
+    command.arg("--json").arg(outcome).arg(name).args(numbers);
+    Ok(command.status().context("cannot run presence-load")?.success())
+}
+
+/// A server in a process of its own, which ends with the value.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has no clients any more, and nothing to keep.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(binary: &Path, settings: &[&str]) -> Result<Self> {
+        // A port that was free a moment ago is most likely still free.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let process = Command::new(binary)
+            .args(["--listen", &address.to_string(), "--log-level", "warn"])
+            .args(settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot run {}", binary.display()))?;
+        let mut server = Self { process, address };
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = server.process.try_wait()? {
+                bail!("the server ended with {status}");
+            }
+            ensure!(began.elapsed() < STARTING, "the server does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
