@@ -177,7 +177,12 @@ impl ServerMessage {
     /// # Errors
     /// If it is not what the protocol says.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let head: Head<'_> = serde_json::from_str(text)?;
+        // Most messages say first what they are.
+        let first = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split_once('"'));
+        let head = match first {
+            Some((kind, _)) if !kind.contains('\\') => Head { r#type: Cow::Borrowed(kind) },
+            _ => serde_json::from_str(text)?,
+        };
         Ok(match &*head.r#type {
             "connected" => Self::Connected(serde_json::from_str(text)?),
             "ping" => Self::Ping(serde_json::from_str(text)?),

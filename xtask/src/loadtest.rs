@@ -16,7 +16,7 @@ const SUITE: [(&str, &[&str], &[&str]); 6] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
     ("churn", &[], &[]),
-    ("bigroom", &["--members", "1000", "--rate", "30", "--updates", "20", "--seconds", "15"], &[]),
+    ("bigroom", &["--members", "1000", "--rate", "10", "--updates", "10", "--seconds", "15"], &[]),
     ("storm", &[], &[]),
     // A small feed, so that who stops reading falls off it within the test.
     ("slow", &[], SMALL_FEED),
@@ -52,8 +52,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     fs::create_dir_all(&reports)?;
     let chosen: Vec<(String, Vec<String>, &[&str])> = match scenario {
         Some(name) => {
-            let settings = if name == "slow" { SMALL_FEED } else { &[] };
-            vec![(name, numbers[1..].to_vec(), settings)]
+            let known = SUITE.iter().find(|(known, ..)| *known == name);
+            // The numbers of the suite, and after them those that were given.
+            let mut all: Vec<String> =
+                known.map_or(&[][..], |suite| suite.1).iter().map(|n| (*n).to_owned()).collect();
+            all.extend_from_slice(&numbers[1..]);
+            vec![(name, all, known.map_or(&[][..], |suite| suite.2))]
         }
         None => {
             ensure!(numbers.is_empty(), "{} means nothing without a scenario\n\n{HELP}", numbers.join(" "));

@@ -1,16 +1,17 @@
 //! One connection's task: one loop, one place that waits, one place that writes.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::Frame;
-use presence_core::id::{Generation, RoomId, UserId};
+use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
 use presence_core::session::{Session, SessionOutput};
-use presence_core::shard::{Detach, RoomCommand};
+use presence_core::shard::Detach;
 use presence_core::time::Timestamp;
 use tracing::{debug, info};
 
@@ -108,38 +109,45 @@ impl Drive {
     /// Carries out what the session wants, until it wants nothing more. Says whether it wants to close.
     async fn settle(&mut self) -> Option<CloseReason> {
         let mut closing = None;
-        loop {
-            let outputs = self.session.take_outputs();
-            if outputs.is_empty() {
-                return closing;
-            }
-            for output in outputs {
-                if let SessionOutput::Close(reason) = output {
-                    closing = Some(reason);
-                } else {
-                    self.carry_out(output).await;
+        while self.session.has_outputs() {
+            for output in self.session.take_outputs() {
+                match self.carry_out(output) {
+                    Step::Done => {}
+                    Step::Wait(waiting) => waiting.await,
+                    Step::Close(reason) => closing = Some(reason),
                 }
             }
         }
+        closing
     }
 
-    async fn carry_out(&mut self, output: SessionOutput) {
-        let shared = &self.shared;
+    /// Carries out one thing, as far as that goes without waiting. What has to wait is boxed: it is rare, and an idle
+    /// connection should not keep room for it.
+    fn carry_out(&mut self, output: SessionOutput) -> Step {
+        let (generation, shared) = (self.generation, &self.shared);
         match output {
             SessionOutput::Attach { user, session } => {
                 let connection = self.session.connection();
                 info!(connection = %connection, user = %user, session = %session, "session attached");
                 self.user = Some(user.clone());
-                Box::pin(shared.shards.attach(&user, &session, self.generation, &self.mailbox)).await;
+                let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
+                return Step::wait(async move { shards.attach(&user, &session, generation, &mailbox).await });
             }
             // A drain is no departure: everybody is expected back, and nobody is to hear of it.
             SessionOutput::Detach { .. } if shared.registry.is_draining() => {}
             SessionOutput::Detach { how } => {
-                Box::pin(shared.shards.detach(self.generation, how)).await;
+                let shards = shared.shards.clone();
+                return Step::wait(async move { shards.detach(generation, how).await });
             }
             SessionOutput::Route { room, command } => {
-                if let Err(refused) = shared.shards.try_command(self.generation, room, command) {
-                    self.wait_or_refuse(*refused).await;
+                if let Err(refused) = shared.shards.try_command(generation, room, command) {
+                    let (room, command) = *refused;
+                    if command.may_be_refused() {
+                        self.session.handle_busy(command);
+                    } else {
+                        let shards = shared.shards.clone();
+                        return Step::wait(async move { shards.command(generation, room, command).await });
+                    }
                 }
             }
             SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt),
@@ -148,16 +156,9 @@ impl Drive {
                 debug!(connection = %self.session.connection(), kind, "message received");
             }
             SessionOutput::Refused(code) => shared.metrics.error_answered(code),
-            SessionOutput::Close(_) => {}
+            SessionOutput::Close(reason) => return Step::Close(reason),
         }
-    }
-
-    async fn wait_or_refuse(&mut self, (room, command): (RoomId, RoomCommand)) {
-        if command.may_be_refused() {
-            self.session.handle_busy(command);
-        } else {
-            Box::pin(self.shared.shards.command(self.generation, room, command)).await;
-        }
+        Step::Done
     }
 
     /// Writes what waits, if the peer keeps up.
@@ -283,6 +284,19 @@ impl Drive {
             lasted_ms = lasted.as_millis() as u64,
             "connection ended"
         );
+    }
+}
+
+/// What became of an output.
+enum Step {
+    Done,
+    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Close(CloseReason),
+}
+
+impl Step {
+    fn wait(what: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::Wait(Box::pin(what))
     }
 }
 

@@ -32,16 +32,22 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Members that do nothing: what one more of them costs.
+    #[command(args_override_self = true)]
     Idle(idle::Idle),
     /// Rooms × members × updates a second.
+    #[command(args_override_self = true)]
     Fanout(fanout::Fanout),
     /// A large room with comings and goings.
+    #[command(args_override_self = true)]
     Bigroom(churn::Churn),
     /// A room with many comings and goings.
+    #[command(args_override_self = true)]
     Churn(churn::Churn),
     /// All dropped at once, and back.
+    #[command(args_override_self = true)]
     Storm(storm::Storm),
     /// Some members stop reading.
+    #[command(args_override_self = true)]
     Slow(slow::Slow),
     /// Makes one page of several outcomes.
     Report {

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tungstenite::protocol::frame::CloseFrame;
@@ -12,6 +13,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::Received;
+use crate::contract::transport::Peer;
 
 /// An open WebSocket, on the client's side.
 pub struct WsWire {
@@ -137,12 +139,20 @@ impl WsWire {
     /// # Errors
     /// If the connection is gone.
     pub async fn send(&mut self, message: Message) -> Result<()> {
+        let bytes = self.encode(message)?;
+        self.send_bytes(&bytes).await
+    }
+
+    /// A message as it goes over the wire.
+    ///
+    /// # Errors
+    /// If nothing may be sent any more.
+    pub fn encode(&mut self, message: Message) -> Result<Vec<u8>> {
         let mut wire = Memory { input: &[], output: Vec::new() };
         match self.codec.write(&mut wire, message).and_then(|()| self.codec.flush(&mut wire)) {
-            Ok(()) | Err(Error::ConnectionClosed) => {}
-            Err(error) => return Err(error.into()),
+            Ok(()) | Err(Error::ConnectionClosed) => Ok(wire.output),
+            Err(error) => Err(error.into()),
         }
-        self.send_bytes(&wire.output).await
     }
 
     /// Sends bytes as they are.
@@ -188,5 +198,40 @@ impl Write for Memory<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Peer for WsWire {
+    async fn send_texts(&mut self, texts: &[&str]) -> Result<()> {
+        let mut bytes = Vec::new();
+        for text in texts {
+            bytes.extend(self.encode(Message::text(*text))?);
+        }
+        self.send_bytes(&bytes).await
+    }
+
+    async fn send_in_pieces(&mut self, text: &str) -> Result<()> {
+        for byte in self.encode(Message::text(text))? {
+            self.send_bytes(&[byte]).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn send_binary(&mut self) -> Result<()> {
+        self.send(Message::binary(vec![1, 2, 3])).await
+    }
+
+    async fn recv(&mut self) -> Result<Received> {
+        WsWire::recv(self).await
+    }
+
+    async fn close(&mut self, code: u16) -> Result<()> {
+        self.send_close(code).await
+    }
+
+    fn reset(self: Box<Self>) {
+        WsWire::reset(*self);
     }
 }

@@ -1,3 +1,4 @@
 //! What every kind of a port must do, written once.
 
+pub mod fake;
 pub mod transport;

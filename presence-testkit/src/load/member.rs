@@ -229,13 +229,17 @@ impl Member {
         tokio::time::timeout(PATIENCE, settled).await.context("no answer to a sync in time")?
     }
 
-    /// Leaves in good order.
+    /// Leaves in good order: a socket that is closed with unread input is reset, and its close frame may be lost.
     ///
     /// # Errors
-    /// If the connection is gone.
+    /// If the server does not answer in time.
     pub async fn leave(mut self) -> Result<()> {
         self.wire.send_close(1000).await?;
-        Ok(())
+        let closed = async {
+            while !matches!(self.wire.recv().await?, Wired::Closed(_)) {}
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, closed).await.context("the close was not answered in time")?
     }
 
     /// Ends the connection with a reset.

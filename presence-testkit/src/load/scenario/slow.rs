@@ -24,10 +24,10 @@ pub struct Slow {
     #[arg(long, default_value_t = 100)]
     room: usize,
     /// Updates that each healthy member sends a second.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.4)]
     rate: f64,
     /// Bytes of an update.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 1000)]
     bytes: usize,
     /// Seconds of each of the two measurements.
     #[arg(long, default_value_t = 20.0)]

@@ -1,0 +1,162 @@
+//! A transport without a wire, for tests that want none. It keeps the contract, which keeps it honest.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use bytes::Bytes;
+use presence_core::error::CloseReason;
+use presence_core::frame::Frame;
+use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError, TransportInfo};
+use tokio::sync::mpsc;
+
+use super::transport::{Fixture, MESSAGE_BYTES_MAX, Peer};
+use crate::client::Received;
+
+/// Messages that the wire holds in each direction.
+const WIRE: usize = 64;
+
+/// The server's end.
+#[derive(Debug)]
+pub struct FakeTransport {
+    info: TransportInfo,
+    incoming: mpsc::Receiver<FromPeer>,
+    outgoing: mpsc::Sender<Received>,
+    waiting: VecDeque<String>,
+}
+
+/// The client's end.
+#[derive(Debug)]
+pub struct FakePeer {
+    sending: mpsc::Sender<FromPeer>,
+    receiving: mpsc::Receiver<Received>,
+}
+
+#[derive(Debug)]
+enum FromPeer {
+    Text(Bytes),
+    Binary,
+    Close(u16),
+}
+
+/// Two ends of one wire.
+pub fn pair() -> (FakeTransport, FakePeer) {
+    let (sending, incoming) = mpsc::channel(WIRE);
+    let (outgoing, receiving) = mpsc::channel(WIRE);
+    let info = TransportInfo { kind: "fake", peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+    (FakeTransport { info, incoming, outgoing, waiting: VecDeque::new() }, FakePeer { sending, receiving })
+}
+
+fn lost() -> TransportError {
+    TransportError::Io("the peer is gone".into())
+}
+
+#[async_trait]
+impl Transport for FakeTransport {
+    fn info(&self) -> &TransportInfo {
+        &self.info
+    }
+
+    async fn recv(&mut self) -> Result<Incoming, TransportError> {
+        loop {
+            tokio::select! {
+                permit = self.outgoing.reserve(), if !self.waiting.is_empty() => {
+                    let text = self.waiting.pop_front().expect("something waits");
+                    permit.map_err(|_| lost())?.send(Received::Text(text));
+                    if self.waiting.is_empty() {
+                        return Ok(Incoming::Drained);
+                    }
+                }
+                incoming = self.incoming.recv() => return match incoming {
+                    Some(FromPeer::Text(text)) if text.len() > MESSAGE_BYTES_MAX => {
+                        Err(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX })
+                    }
+                    Some(FromPeer::Text(text)) => Ok(Incoming::Text(text)),
+                    Some(FromPeer::Binary) => Ok(Incoming::Binary),
+                    Some(FromPeer::Close(1000)) => Ok(Incoming::Left(Departure::Finished)),
+                    Some(FromPeer::Close(1001)) => Ok(Incoming::Left(Departure::GoingAway)),
+                    Some(FromPeer::Close(_)) => Ok(Incoming::Left(Departure::Abrupt)),
+                    None => Err(lost()),
+                },
+            }
+        }
+    }
+
+    fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {
+        for message in frames.iter().flat_map(Frame::messages) {
+            let text = String::from_utf8_lossy(message.text()).into_owned();
+            match self.outgoing.try_reserve() {
+                Ok(permit) if self.waiting.is_empty() => permit.send(Received::Text(text)),
+                Ok(_) | Err(mpsc::error::TrySendError::Full(())) => self.waiting.push_back(text),
+                Err(mpsc::error::TrySendError::Closed(())) => return Err(lost()),
+            }
+        }
+        Ok(if self.waiting.is_empty() { Sent::All } else { Sent::Waiting })
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().map(String::len).sum()
+    }
+
+    async fn close(&mut self, reason: CloseReason) {
+        while let Some(text) = self.waiting.pop_front() {
+            if self.outgoing.send(Received::Text(text)).await.is_err() {
+                return;
+            }
+        }
+        // A peer that is gone needs no goodbye.
+        let _ = self.outgoing.send(Received::Closed(Some(reason.code()))).await;
+    }
+}
+
+#[async_trait]
+impl Peer for FakePeer {
+    async fn send_texts(&mut self, texts: &[&str]) -> Result<()> {
+        for text in texts {
+            self.sending.send(FromPeer::Text(Bytes::copy_from_slice(text.as_bytes()))).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_in_pieces(&mut self, text: &str) -> Result<()> {
+        // The wire has no smaller pieces than messages.
+        self.send_texts(&[text]).await
+    }
+
+    async fn send_binary(&mut self) -> Result<()> {
+        Ok(self.sending.send(FromPeer::Binary).await?)
+    }
+
+    async fn recv(&mut self) -> Result<Received> {
+        Ok(self.receiving.recv().await.unwrap_or(Received::Closed(None)))
+    }
+
+    async fn close(&mut self, code: u16) -> Result<()> {
+        Ok(self.sending.send(FromPeer::Close(code)).await?)
+    }
+
+    fn reset(self: Box<Self>) {}
+}
+
+/// Makes fakes.
+#[derive(Clone, Copy, Debug)]
+pub struct Fakes;
+
+#[async_trait]
+impl Fixture for Fakes {
+    async fn pair(&self) -> Result<(Box<dyn Transport>, Box<dyn Peer>)> {
+        let (transport, peer) = pair();
+        Ok((Box::new(transport), Box::new(peer)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_fake_keeps_the_contract() -> Result<()> {
+        crate::contract::transport::check(&Fakes).await
+    }
+}
