@@ -56,6 +56,8 @@ impl Directory {
                     open: 0,
                     rooms: Vec::new(),
                 };
+                // Most users have one session.
+                records.reserve_exact(1);
                 records.insert(index, record);
                 index
             }

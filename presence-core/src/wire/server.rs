@@ -16,7 +16,10 @@ use crate::room::{Member, SessionPresence};
 use crate::time::WallTime;
 
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
+    let mut text = serde_json::to_vec(message).expect("these structs have string keys and no failing parts");
+    // A feed keeps it for a while: not with the room that it was given to grow.
+    text.shrink_to_fit();
+    text
 }
 
 fn message(body: &impl Serialize) -> Message {

@@ -82,8 +82,8 @@ impl Drive {
         }
     }
 
-    /// Until the connection is over.
-    pub(super) async fn run(mut self) {
+    /// Until the connection is over. Boxed, since a future keeps what it is given twice: as it came, and at work.
+    pub(super) async fn run(mut self: Box<Self>) {
         let ending = loop {
             if let Some(reason) = self.settle().await {
                 break Ending::Closed(reason);
@@ -256,7 +256,7 @@ impl Drive {
         None
     }
 
-    async fn end(mut self, ending: Ending) {
+    async fn end(mut self: Box<Self>, ending: Ending) {
         let reason = match ending {
             Ending::Closed(reason) => {
                 // What was answered last should arrive before the close.

@@ -88,6 +88,6 @@ impl Connections {
         let session = Session::open(self.clock.now(), opening, Arc::clone(&self.limits));
         let generation = self.shards.next_generation();
         let drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation);
-        tokio::spawn(drive.run());
+        tokio::spawn(Box::new(drive).run());
     }
 }

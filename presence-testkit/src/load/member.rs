@@ -44,10 +44,18 @@ pub struct Who {
 pub struct Sending {
     /// Microseconds between two updates.
     pub every: u64,
-    /// When the first one is due, in microseconds of the stopwatch.
+    /// When the first one is due, in microseconds after sending has begun.
     pub first: u64,
     /// Bytes that an update carries beside its number and time.
     pub padding: usize,
+}
+
+impl Sending {
+    /// The same, with its times counted from the stopwatch's start.
+    #[must_use]
+    pub fn after(self, start: u64) -> Self {
+        Self { first: start + self.first, ..self }
+    }
 }
 
 /// One client, in its room.

@@ -1,6 +1,7 @@
 //! `churn` and `bigroom`: members who stay, and guests who come and go. Every one who stays sees every guest come once
 //! and go once.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -48,18 +49,20 @@ impl Churn {
         let who = |user: String| Who { user, room: name.to_owned(), receive_buffer: None };
         let all = field.enter((0..members).map(|number| who(format!("member-{number}"))).collect()).await?;
         let mut working = JoinSet::new();
-        let start = field.clock.micros() + 500_000;
         let every = (1e6 * members as f64 / updates.max(1e-3)) as u64;
         for (index, mut member) in all.into_iter().enumerate() {
-            let first = start + every * index as u64 / members as u64;
+            let first = every * index as u64 / members as u64;
             let sending = Sending { every, first, padding: 0 };
-            let mut phase = field.phase.subscribe();
+            let (mut phase, start) = (field.phase.subscribe(), Rc::clone(&field.start));
             working.spawn_local(async move {
-                member.run((updates > 0.0).then_some(sending), &mut phase).await?;
+                member.read_during(&[Phase::Settle], &mut phase).await?;
+                let sending = (updates > 0.0).then(|| sending.after(start.get()));
+                member.run(sending, &mut phase).await?;
                 member.read_during(&[Phase::Settle], &mut phase).await?;
                 Ok(member)
             });
         }
+        field.begin().await;
         field.pass("warming up", 2.0).await;
         let before = Reading::take(&field).await?;
         field.ledger.borrow_mut().measuring = true;

@@ -40,7 +40,7 @@ impl Idle {
             for mut member in field.enter(members_of_rooms("idle", present, size, self.members)).await? {
                 let mut phase = field.phase.subscribe();
                 working.spawn_local(async move {
-                    member.read_during(&[Phase::Run], &mut phase).await?;
+                    member.read_during(&[Phase::Settle], &mut phase).await?;
                     Ok(member)
                 });
             }

@@ -7,8 +7,10 @@ pub mod idle;
 pub mod slow;
 pub mod storm;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -28,6 +30,9 @@ const ENTERING_AT_ONCE: usize = 200;
 /// How often a view and the server's answer may miss each other because the room moved on in between.
 const COMPARISONS: usize = 50;
 
+/// Nothing received for so long: the clients are done reading.
+const CALM: Duration = Duration::from_millis(300);
+
 /// What a scenario is run with.
 #[derive(Clone, Debug)]
 pub struct Field {
@@ -39,12 +44,20 @@ pub struct Field {
     pub ledger: Ledger,
     /// What the clients are to do.
     pub phase: watch::Sender<Phase>,
+    /// When sending begins, in microseconds of the clock.
+    pub start: Rc<Cell<u64>>,
 }
 
 impl Field {
     /// Everything ready, nobody in it.
     pub fn new(target: Target) -> Self {
-        Self { target, clock: Stopwatch::start(), ledger: ledger(), phase: watch::Sender::new(Phase::Run) }
+        Self {
+            target,
+            clock: Stopwatch::start(),
+            ledger: ledger(),
+            phase: watch::Sender::new(Phase::Settle),
+            start: Rc::default(),
+        }
     }
 
     /// Enters all, a few at a time.
@@ -65,6 +78,19 @@ impl Field {
             members.push(entered(entering.join_next().await)?);
         }
         Ok(members)
+    }
+
+    /// Waits until the clients have read what their coming has caused, then lets them begin.
+    pub async fn begin(&self) {
+        loop {
+            let before = self.ledger.borrow().messages;
+            tokio::time::sleep(CALM).await;
+            if self.ledger.borrow().messages == before {
+                break;
+            }
+        }
+        self.start.set(self.clock.micros() + CALM.as_micros() as u64);
+        self.phase.send_replace(Phase::Run);
     }
 
     /// Lets a time pass, with a word on how it goes.

@@ -1,6 +1,9 @@
 //! `slow`: some members stop reading. The others' latency stays, the server's memory stays, and when the slow ones read
 //! again they get a snapshot.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use anyhow::Result;
 use clap::Args;
 use tokio::task::JoinSet;
@@ -58,22 +61,22 @@ impl Slow {
         let mut healthy = JoinSet::new();
         let mut stalling = JoinSet::new();
         let every = (1e6 / rate) as u64;
-        let start = field.clock.micros() + 500_000;
         for (index, mut member) in all.into_iter().enumerate() {
-            let mut phase = field.phase.subscribe();
+            let (mut phase, start) = (field.phase.subscribe(), Rc::clone(&field.start));
             if member.who.receive_buffer.is_some() {
                 stalling.spawn_local(async move {
-                    member.read_during(&[Phase::Run], &mut phase).await?;
+                    member.read_during(&[Phase::Settle, Phase::Run], &mut phase).await?;
                     member.stall(&mut phase).await?;
                     member.read_during(&[Phase::Settle], &mut phase).await?;
                     Ok(member)
                 });
             } else {
-                let first = start + every * (index / rooms) as u64 / room as u64;
+                let first = every * (index / rooms) as u64 / room as u64;
                 let sending = Sending { every, first, padding: bytes };
-                healthy.spawn_local(send_through(member, sending, phase));
+                healthy.spawn_local(send_through(member, sending, start, phase));
             }
         }
+        field.begin().await;
         field.pass("warming up", 3.0).await;
         let (undisturbed, memory_before) = measure(&field, "all read", seconds).await?;
         field.phase.send_replace(Phase::Stall);
@@ -112,9 +115,11 @@ impl Slow {
 async fn send_through(
     mut member: Member,
     sending: Sending,
+    start: Rc<Cell<u64>>,
     mut phase: tokio::sync::watch::Receiver<Phase>,
 ) -> Result<Member> {
-    member.run_during(Some(sending), &[Phase::Run, Phase::Stall], &mut phase).await?;
+    member.read_during(&[Phase::Settle], &mut phase).await?;
+    member.run_during(Some(sending.after(start.get())), &[Phase::Run, Phase::Stall], &mut phase).await?;
     member.read_during(&[Phase::Settle], &mut phase).await?;
     Ok(member)
 }

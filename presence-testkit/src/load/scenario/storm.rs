@@ -46,7 +46,7 @@ impl Storm {
         for mut watcher in field.enter(watchers.collect()).await? {
             let mut phase = field.phase.subscribe();
             watching.spawn_local(async move {
-                watcher.read_during(&[Phase::Run], &mut phase).await?;
+                watcher.read_during(&[Phase::Settle], &mut phase).await?;
                 Ok(watcher)
             });
         }
