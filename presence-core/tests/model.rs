@@ -330,6 +330,9 @@ fn p2_every_interleaving_of_three_tabs() {
         // Edges within one hand-out may cancel out in pairs; no edge may be invented.
         let tally = world.shard.tally();
         let said = tally.joins - 1 + tally.leaves.iter().sum::<u64>();
-        assert!(said <= edges && (edges - said) % 2 == 0, "{said} of {edges} edges in order {order}");
+        assert!(
+            said <= edges && (edges - said).is_multiple_of(2),
+            "{said} of {edges} edges in order {order}"
+        );
     }
 }

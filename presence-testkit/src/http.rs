@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -63,7 +63,26 @@ pub async fn request(
     raw(server, text.as_bytes()).await
 }
 
-/// Sends bytes as they are, and reads an answer until the server closes.
+/// Sends JSON with any method.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn send_json(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &serde_json::Value,
+) -> Result<Answer> {
+    let body = body.to_string();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw(server, (head + &body).as_bytes()).await
+}
+
+/// Sends bytes as they are, and reads an answer.
 ///
 /// # Errors
 /// If there is no answer in time.
@@ -72,10 +91,19 @@ pub async fn raw(server: SocketAddr, bytes: &[u8]) -> Result<Answer> {
         let mut stream = TcpStream::connect(server).await?;
         stream.write_all(bytes).await?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
+        while !is_whole(&answer) && stream.read_buf(&mut answer).await? > 0 {}
         parse(&answer)
     };
     tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")?
+}
+
+/// Whether an answer that says its length has come; one that does not is over when the server closes.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= end + 4 + length)
 }
 
 fn parse(answer: &[u8]) -> Result<Answer> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::metadata::Metadata;
 
@@ -13,12 +13,14 @@ struct Step {
     name: String,
     arguments: Vec<String>,
     environment: Option<(&'static str, &'static str)>,
+    /// Programs that it needs, and the Debian packages that have them.
+    needs: &'static [(&'static str, &'static str)],
 }
 
 impl Step {
     fn cargo(name: &str, arguments: &str) -> Self {
         let arguments = arguments.split(' ').map(str::to_owned).collect();
-        Self { name: name.to_owned(), arguments, environment: None }
+        Self { name: name.to_owned(), arguments, environment: None, needs: &[] }
     }
 
     fn shown(&self) -> String {
@@ -37,6 +39,7 @@ pub(crate) fn run() -> Result<()> {
     for (number, step) in steps.iter().enumerate() {
         println!("── {}/{} {}: {}", number + 1, steps.len(), step.name, step.shown());
         let started = Instant::now();
+        provide(step.needs)?;
         let mut command = Command::new(&cargo);
         command.args(&step.arguments).current_dir(&metadata.workspace_root);
         command.envs(step.environment);
@@ -47,6 +50,28 @@ pub(crate) fn run() -> Result<()> {
         println!("   {} took {:.1} s", step.name, started.elapsed().as_secs_f64());
     }
     println!("── all {} checks passed in {:.0} s", steps.len(), began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Installs what is missing, or says what that is.
+fn provide(needs: &[(&str, &str)]) -> Result<()> {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let missing: Vec<&str> =
+        needs.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let shown = format!("apt-get install --yes {}", missing.join(" "));
+    println!("   {shown}");
+    let sudo = if there("sudo") { "sudo " } else { "" };
+    let install =
+        format!("{sudo}apt-get update --quiet && {sudo}apt-get install --yes --quiet {}", missing.join(" "));
+    let status = Command::new("sh").args(["-c", &install]).env("DEBIAN_FRONTEND", "noninteractive").status();
+    let installed = status.is_ok_and(|status| status.success());
+    ensure!(
+        installed && needs.iter().all(|(program, _)| there(program)),
+        "this machine lacks what {shown} brings"
+    );
     Ok(())
 }
 
@@ -73,5 +98,9 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
+    steps.push(Step {
+        needs: &[("chromium", "chromium"), ("chromedriver", "chromium-driver")],
+        ..Step::cargo("browser", "test --package presence-testkit --locked --features browser --test browser")
+    });
     Ok(steps)
 }

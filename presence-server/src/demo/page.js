@@ -174,6 +174,7 @@ $("stage").addEventListener("pointermove", (event) => {
   const fraction = (value) => Math.round(value * 1e4) / 1e4;
   pointed = { x: fraction((event.clientX - stage.left) / stage.width), y: fraction((event.clientY - stage.top) / stage.height), visible: true };
   $("hint").hidden = true;
+  sendCursor();
 });
 
 $("stage").addEventListener("pointerleave", () => {
@@ -181,6 +182,7 @@ $("stage").addEventListener("pointerleave", () => {
   connection.send({ type: "presence:cursor", room: roomName, cursor: null });
 });
 
+// What came too soon after the last one is sent with a later frame.
 (function everyFrame() {
   sendCursor();
   requestAnimationFrame(everyFrame);
