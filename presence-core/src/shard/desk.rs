@@ -114,7 +114,7 @@ impl Desk {
         let messages = said.presence + said.live;
         if messages > 0 {
             self.handed_out = Some(now.at);
-            out.extend([ShardOutput::Wake { room: key, messages, since }]);
+            out.extend([self.wake(key, messages, since)]);
         }
         let waiters = std::mem::take(&mut self.waiters);
         let mut answers = Answers { room: &self.room, roster: None, reading: None };
@@ -131,6 +131,13 @@ impl Desk {
                 }
             });
         }
+    }
+}
+
+impl Desk {
+    fn wake(&self, room: RoomKey, messages: usize, since: Timestamp) -> ShardOutput {
+        let (name, version) = (self.room.id().clone(), self.room.stand().version);
+        ShardOutput::Wake { room, name, version, messages, since }
     }
 }
 

@@ -207,6 +207,10 @@ pub enum ShardOutput {
     Wake {
         /// The room.
         room: RoomKey,
+        /// Its name, for the log.
+        name: RoomId,
+        /// How far its history goes now.
+        version: Version,
         /// How many messages it said.
         messages: usize,
         /// When the oldest of the changes behind them happened.

@@ -13,7 +13,7 @@ use presence_core::port::transport::{Departure, Incoming, Sent, Transport, Trans
 use presence_core::session::{Session, SessionOutput};
 use presence_core::shard::Detach;
 use presence_core::time::Timestamp;
-use tracing::{debug, info};
+use tracing::{debug, info, trace};
 
 use super::Connections;
 use super::mailbox::{Mail, Mailbox};
@@ -31,6 +31,8 @@ pub(super) struct Drive {
     opened: Timestamp,
     /// For the log: the session forgets its user when it closes.
     user: Option<UserId>,
+    /// Messages received; the number of one and the connection's id are its correlation id.
+    received: u64,
     /// The timer that the pacemaker has for this connection.
     armed: Option<Timestamp>,
     wire: Wire,
@@ -76,6 +78,7 @@ impl Drive {
             generation,
             opened,
             user: None,
+            received: 0,
             armed: None,
             wire: Wire::Free,
             measure: None,
@@ -153,7 +156,9 @@ impl Drive {
             SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt),
             SessionOutput::Received(kind) => {
                 shared.metrics.message_received(kind);
-                debug!(connection = %self.session.connection(), kind, "message received");
+                self.received += 1;
+                let (connection, number) = (self.session.connection(), self.received);
+                debug!(%connection, correlation = %format_args!("{connection}-{number}"), kind, "message received");
             }
             SessionOutput::Refused(code) => shared.metrics.error_answered(code),
             SessionOutput::Close(reason) => return Step::Close(reason),
@@ -176,6 +181,7 @@ impl Drive {
         let sent = self.transport.send(&frames)?;
         self.session.handle_sent(now, sent);
         self.shared.metrics.written(&frames);
+        trace!(connection = %self.session.connection(), frames = frames.len(), outcome = ?sent, "written");
         if let Some(since) = self.measure.take() {
             self.shared.metrics.delivered(now.at.since(since));
         }

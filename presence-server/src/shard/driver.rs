@@ -148,13 +148,15 @@ impl Driver {
             }
             ShardOutput::Answer { to, frame } => self.deliver(to, Delivery::Answer(frame)),
             ShardOutput::Evict { to, reason } => self.deliver(to, Delivery::Evict(reason)),
-            ShardOutput::Wake { room, messages, since } => {
+            ShardOutput::Wake { room, name, version, messages, since } => {
                 let listeners = listeners(&mut self.listeners, room);
+                let (room, version, listeners_count) = (name.as_str(), version.number(), listeners.0.len());
                 debug!(
                     shard = self.number,
-                    room = room.index(),
+                    room,
+                    version,
                     messages,
-                    listeners = listeners.0.len(),
+                    listeners = listeners_count,
                     "handed out"
                 );
                 listeners.wake(since);

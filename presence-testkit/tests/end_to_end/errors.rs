@@ -59,6 +59,17 @@ async fn every_bad_message_names_its_field_and_the_connection_lives_on(kind: Kin
     Ok(())
 }
 
+/// A message that is not text is an error, and the connection lives on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_binary_message_is_an_error_and_the_connection_lives_on() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(Kind::Ws, "ann", "a", "doc").await?;
+    ann.wire().send(tungstenite::Message::binary(vec![1])).await?;
+    assert_eq!(ann.refusal().await?.0, "bad_message");
+    ann.settle("doc").await?;
+    Ok(())
+}
+
 /// Every direct answer repeats `ref`.
 async fn an_answer_repeats_the_reference(kind: Kind) -> Result<()> {
     let server = TestServer::start(quick())?;

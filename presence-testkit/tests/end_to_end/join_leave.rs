@@ -109,6 +109,43 @@ async fn a_user_is_away_when_every_tab_is_idle(kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// A session id that the server chose gives way to the first one that the client names, while it is in no room.
+async fn a_session_of_the_servers_choice_gives_way_to_the_clients(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let who = Credentials { user: "ann".to_owned(), ..Credentials::default() };
+    let mut ann = Client::connect(kind, server.address, &who).await?;
+    let user = json!({"id": "ann", "sessionId": "mine"});
+    ann.send(&json!({"type": "presence:join", "room": "doc", "user": user})).await?;
+    let snapshot = ann.wait_for("a snapshot", |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
+    assert!(matches!(snapshot, ServerMessage::CurrentUsers(s) if s.own.session_id == "mine"));
+    let user = json!({"id": "ann", "sessionId": "another"});
+    ann.send(&json!({"type": "presence:join", "room": "doc", "user": user})).await?;
+    assert_eq!(ann.refusal().await?, ("conflict".to_owned(), Some("user.sessionId".to_owned())));
+    ann.settle("doc").await?;
+    Ok(())
+}
+
+/// P16, C1 in a room: another name is one update, not a leave and a join.
+async fn another_name_is_one_update(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
+    let user =
+        json!({"id": "bob", "name": "Robert", "color": "#123456", "avatar": "https://example.org/bob.png"});
+    bob.send(&json!({"type": "presence:join", "room": "doc", "user": user})).await?;
+    ann.until("doc", "bob has another name", |view| {
+        view.users().get("bob").is_some_and(|bob| bob.name == "Robert")
+    })
+    .await?;
+    let seen = &ann.view("doc").users()["bob"];
+    assert_eq!(
+        (seen.color.as_str(), seen.avatar.as_deref()),
+        ("#123456", Some("https://example.org/bob.png"))
+    );
+    assert_eq!(ann.view("doc").edges("bob").joins, 1);
+    server.agrees_with(&mut ann, "doc").await
+}
+
 /// X4: nothing crosses rooms.
 async fn nothing_crosses_rooms(kind: Kind) -> Result<()> {
     let server = TestServer::start(quick())?;
@@ -129,5 +166,7 @@ on_every_kind! {
     joining_twice_is_joining_once,
     state_cursor_and_typing_reach_the_others,
     a_user_is_away_when_every_tab_is_idle,
+    a_session_of_the_servers_choice_gives_way_to_the_clients,
+    another_name_is_one_update,
     nothing_crosses_rooms,
 }
