@@ -215,3 +215,28 @@ impl ServerMessage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files that the server's own tests write.
+    #[test]
+    fn every_golden_message_is_known() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../presence-core/tests/golden");
+        let mut known = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            if path.ends_with("room_presence.json") {
+                let presence: RoomPresence = serde_json::from_str(&text).unwrap();
+                assert_eq!(presence.active_users, ["ann"]);
+            } else {
+                let message = ServerMessage::parse(text.trim_end()).unwrap();
+                assert!(!matches!(message, ServerMessage::Other(_)), "{}", path.display());
+            }
+            known += 1;
+        }
+        assert!(known >= 14, "only {known} files");
+    }
+}

@@ -137,21 +137,20 @@ impl Session {
             let user = user.ok_or_else(|| missing("client_id"))?;
             self.identify(now, Arc::new(Profile::of_user(user)), session, reference);
         } else {
-            self.confirm(now, user.as_ref(), session, ("client_id", "session_id"))?;
+            self.confirm(user.as_ref(), session, ("client_id", "session_id"))?;
             self.say_connected(now, reference);
         }
         Ok(())
     }
 
     /// Holds what a message says of its sender against what is known: the user stays, and the session too, unless
-    /// the server chose it and no room has seen it.
+    /// the server chose it and no room has seen it. Says whether the session is another now.
     fn confirm(
         &mut self,
-        now: Now,
         user: Option<&UserId>,
         session: Option<SessionId>,
         (user_field, session_field): (&'static str, &'static str),
-    ) -> Result<(), CommandError> {
+    ) -> Result<bool, CommandError> {
         let in_no_room = self.rooms.is_empty();
         let identity = self.known()?;
         if user.is_some_and(|user| *user != identity.profile.id) {
@@ -169,12 +168,12 @@ impl Session {
                 let user = identity.profile.id.clone();
                 self.outputs.push(SessionOutput::Detach { how: Detach::Finished });
                 self.outputs.push(SessionOutput::Attach { user, session });
-                self.say_connected(now, &None);
+                return Ok(true);
             }
             Some(_) => identity.chosen_by = ChosenBy::Client,
             None => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     fn join(
@@ -194,7 +193,9 @@ impl Session {
         } else {
             let user = self.known()?.profile.id.clone();
             self.may_enter(&user, &room)?;
-            self.confirm(now, claim.id.as_ref(), claim.session.clone(), ("user.id", "user.sessionId"))?;
+            if self.confirm(claim.id.as_ref(), claim.session.clone(), ("user.id", "user.sessionId"))? {
+                self.say_connected(now, &None);
+            }
         }
         let entry = self.take_seat(&room)?;
         let identity = self.known()?;

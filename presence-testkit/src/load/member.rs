@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::ledger::{Ledger, Received, Stopwatch};
 use crate::client::{Received as Wired, WsWire};
-use crate::view::View;
-use crate::wire::ServerMessage;
+use crate::view::{Applied, View};
+use crate::wire::{ServerMessage, UserUpdated};
 
 /// How long a client waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -127,23 +127,27 @@ impl Member {
             ServerMessage::parse(&text).with_context(|| text.chars().take(200).collect::<String>())?;
         self.ledger.borrow_mut().messages += 1;
         match &message {
-            ServerMessage::UserUpdated(updated) => {
-                if let Some(state) = &updated.state
-                    && let (Some(number), Some(intended)) = (number(state.get("n")), number(state.get("t")))
-                {
-                    let now = self.clock.micros();
-                    let mut counts = self.ledger.borrow_mut();
-                    self.received.note(&updated.user_id, number, intended, now, &mut counts);
-                }
-            }
             ServerMessage::CurrentUsers(snapshot) if snapshot.reason == "lagged" => self.lagged += 1,
             ServerMessage::Error(refusal) => bail!("{}: {} {}", self.who.user, refusal.code, refusal.message),
             _ => {}
         }
         if message.room() == Some(&self.who.room) {
-            self.view.apply(&message).with_context(|| self.who.user.clone())?;
+            let applied = self.view.apply(&message).with_context(|| self.who.user.clone())?;
+            // What a replay repeats is no news.
+            if let (ServerMessage::UserUpdated(updated), Applied::Changed) = (&message, applied) {
+                self.note(updated);
+            }
         }
         Ok(message)
+    }
+
+    fn note(&mut self, updated: &UserUpdated) {
+        let Some(state) = &updated.state else { return };
+        if let (Some(number), Some(intended)) = (number(state.get("n")), number(state.get("t"))) {
+            let now = self.clock.micros();
+            let mut counts = self.ledger.borrow_mut();
+            self.received.note(&updated.user_id, number, intended, now, &mut counts);
+        }
     }
 
     /// Reads, and sends updates at their times, for as long as the phase is to run.

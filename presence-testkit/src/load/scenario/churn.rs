@@ -72,8 +72,8 @@ impl Churn {
         field.phase.send_replace(Phase::Settle);
         field.pass("settling", 1.0).await;
         field.phase.send_replace(Phase::End);
-        let mut all = gather(&mut working, &mut outcome.faults).await?;
-        field.compare(&mut all, &mut outcome.faults).await?;
+        let all = gather(&mut working, &mut outcome.faults).await?;
+        let all = field.compare(all, &mut outcome.faults).await?;
         missing(&all, &mut outcome);
         edges(&all, guests, &mut outcome);
         count(&mut outcome, &field.ledger.borrow());

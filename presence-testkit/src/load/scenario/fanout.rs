@@ -66,8 +66,8 @@ impl Fanout {
         field.phase.send_replace(Phase::Settle);
         field.pass("settling", 1.0).await;
         field.phase.send_replace(Phase::End);
-        let mut all = gather(&mut working, &mut outcome.faults).await?;
-        field.compare(&mut all, &mut outcome.faults).await?;
+        let all = gather(&mut working, &mut outcome.faults).await?;
+        let all = field.compare(all, &mut outcome.faults).await?;
         missing(&all, &mut outcome);
         count(&mut outcome, &field.ledger.borrow());
         after.compare(&before, seconds, &mut outcome)?;

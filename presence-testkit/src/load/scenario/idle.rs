@@ -64,9 +64,9 @@ impl Idle {
         }
         outcome.figure("CPU per member", cpu, "µs/s");
         field.phase.send_replace(Phase::End);
-        let mut all = gather(&mut working, &mut outcome.faults).await?;
+        let all = gather(&mut working, &mut outcome.faults).await?;
         outcome.figure("connections at once", all.len() as f64, "");
-        field.compare(&mut all, &mut outcome.faults).await?;
+        field.compare(all, &mut outcome.faults).await?;
         Ok(outcome)
     }
 }

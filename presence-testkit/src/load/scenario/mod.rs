@@ -7,7 +7,7 @@ pub mod idle;
 pub mod slow;
 pub mod storm;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -113,39 +113,58 @@ impl Field {
         http::get(self.target.address, &format!("/v1/rooms/{room}/presence"), &[]).await?.json()
     }
 
-    /// Holds every member's view against the server's.
+    /// Holds every member's view against the server's, all at the same time, so that nobody stays unread meanwhile.
     ///
     /// # Errors
-    /// If the server does not answer.
-    pub async fn compare(&self, members: &mut [Member], faults: &mut Faults) -> Result<()> {
-        let mut truths: BTreeMap<String, RoomPresence> = BTreeMap::new();
-        for member in members {
-            for attempt in 1.. {
-                if let Err(error) = member.settle().await {
-                    faults.failure(format!("{}: {error:#}", member.who.user));
-                    break;
-                }
-                let room = member.who.room.clone();
-                let known =
-                    truths.get(&room).is_some_and(|truth| member.view.version() == Some(truth.version));
-                if !known {
-                    let truth = self.presence(&room).await?;
-                    truths.insert(room.clone(), truth);
-                }
-                match member.view.difference(&truths[&room]) {
-                    None => break,
-                    Some(difference) if attempt == COMPARISONS => {
-                        faults.wrong(format!("{}: {difference}", member.who.user));
-                        break;
-                    }
-                    // The room moved on in between.
-                    Some(_) => {}
-                }
-            }
+    /// If one of them panicked.
+    pub async fn compare(&self, members: Vec<Member>, faults: &mut Faults) -> Result<Vec<Member>> {
+        let truths = Truths::default();
+        let mut comparing = JoinSet::new();
+        for mut member in members {
+            let (field, truths) = (self.clone(), Rc::clone(&truths));
+            comparing.spawn_local(async move {
+                let compared = field.compare_one(&mut member, &truths).await;
+                (member, compared)
+            });
         }
-        Ok(())
+        let mut members = Vec::with_capacity(comparing.len());
+        while let Some(compared) = comparing.join_next().await {
+            let (member, compared) = compared?;
+            match compared {
+                Ok(None) => {}
+                Ok(Some(difference)) => faults.wrong(format!("{}: {difference}", member.who.user)),
+                Err(error) => faults.failure(format!("{}: {error:#}", member.who.user)),
+            }
+            members.push(member);
+        }
+        Ok(members)
+    }
+
+    /// What is different; `None` if nothing is.
+    async fn compare_one(&self, member: &mut Member, truths: &Truths) -> Result<Option<String>> {
+        let room = member.who.room.clone();
+        let mut difference = None;
+        for _ in 0..COMPARISONS {
+            member.settle().await?;
+            let version = member.view.version();
+            let known = truths.borrow().get(&room).filter(|truth| Some(truth.version) == version).cloned();
+            let truth = match known {
+                Some(truth) => truth,
+                None => Rc::new(self.presence(&room).await?),
+            };
+            difference = member.view.difference(&truth);
+            truths.borrow_mut().insert(room.clone(), truth);
+            if difference.is_none() {
+                break;
+            }
+            // Perhaps the room moved on in between.
+        }
+        Ok(difference)
     }
 }
+
+/// What the server has said of each room.
+type Truths = Rc<RefCell<BTreeMap<String, Rc<RoomPresence>>>>;
 
 fn entered(entered: Option<Result<Result<Member>, tokio::task::JoinError>>) -> Result<Member> {
     entered.context("nobody is entering")??.context("a client could not enter")

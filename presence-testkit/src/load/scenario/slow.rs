@@ -27,7 +27,7 @@ pub struct Slow {
     #[arg(long, default_value_t = 100)]
     room: usize,
     /// Updates that each healthy member sends a second.
-    #[arg(long, default_value_t = 0.4)]
+    #[arg(long, default_value_t = 0.25)]
     rate: f64,
     /// Bytes of an update.
     #[arg(long, default_value_t = 1000)]
@@ -85,10 +85,10 @@ impl Slow {
         field.phase.send_replace(Phase::Settle);
         field.pass("all read again", 3.0).await;
         field.phase.send_replace(Phase::End);
-        let mut all = gather(&mut healthy, &mut outcome.faults).await?;
-        let mut slow = gather(&mut stalling, &mut outcome.faults).await?;
-        field.compare(&mut all, &mut outcome.faults).await?;
-        field.compare(&mut slow, &mut outcome.faults).await?;
+        let all = gather(&mut healthy, &mut outcome.faults).await?;
+        let slow = gather(&mut stalling, &mut outcome.faults).await?;
+        let all = field.compare(all, &mut outcome.faults).await?;
+        let slow = field.compare(slow, &mut outcome.faults).await?;
         missing(&all, &mut outcome);
         count(&mut outcome, &field.ledger.borrow());
         let p99 = |latencies: &Latencies| latencies.value_at_percentile(99.0) as f64 / 1000.0;

@@ -59,13 +59,12 @@ impl Storm {
         let cpu = field.target.cpu_micros()? - cpu;
         outcome.figure("server CPU per return", cpu / clients as f64, "µs");
         field.pass("everybody is back", 2.0).await;
-        let mut returned = back;
-        field.compare(&mut returned, &mut outcome.faults).await?;
+        let back = field.compare(back, &mut outcome.faults).await?;
         // Until the grace of the lost connections would be over.
         field.pass("waiting for the grace to pass", 15.0).await;
         field.phase.send_replace(Phase::End);
-        let mut watchers = gather(&mut watching, &mut outcome.faults).await?;
-        field.compare(&mut watchers, &mut outcome.faults).await?;
+        let watchers = gather(&mut watching, &mut outcome.faults).await?;
+        let watchers = field.compare(watchers, &mut outcome.faults).await?;
         for (number, who) in everybody().into_iter().enumerate() {
             let Some(watcher) = watchers.iter().find(|watcher| watcher.who.room == who.room) else {
                 continue;
@@ -74,6 +73,8 @@ impl Storm {
             outcome.faults.missing += 1_u64.saturating_sub(edges.joins);
             outcome.faults.repeated += edges.joins.saturating_sub(1) + edges.leaves;
         }
+        // They were there until now.
+        drop(back);
         Ok(outcome)
     }
 }

@@ -1,0 +1,147 @@
+//! Every server message as it stands on the wire, one file each in `tests/golden`. Clients are tested against the same
+//! files. `UPDATE_GOLDEN=1 cargo test -p presence-core --test golden` writes them anew; what that changes is for all
+//! clients to see.
+
+#![expect(clippy::unwrap_used, reason = "whatever is not as expected fails the test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence_core::digest::Digest;
+use presence_core::error::{CommandError, ErrorCode};
+use presence_core::id::{ConnectionId, Epoch, Generation, Incarnation, RoomId, SessionId, UserId, Version};
+use presence_core::limits::Limits;
+use presence_core::profile::Profile;
+use presence_core::room::{LeaveCause, Link, Member, SessionPresence};
+use presence_core::time::WallTime;
+use presence_core::wire::{self, Changed, ClientMessage, Json, Reference, RoomStand, Roster, SnapshotReason};
+
+const WALL: WallTime = WallTime::from_unix_millis(1_645_564_800_000);
+
+fn json(text: &str) -> Json {
+    Json::from(serde_json::value::RawValue::from_string(text.to_owned()).unwrap())
+}
+
+fn ann() -> Member {
+    let mut profile = Profile::of_user(UserId::parse("ann").unwrap());
+    profile.name = "Ann 💡".into();
+    profile.avatar = Some("https://example.org/ann.png".into());
+    profile.email = Some("ann@example.org".into());
+    let session = SessionPresence {
+        id: SessionId::parse("tab-1").unwrap(),
+        link: Link::Attached(Generation::new(1)),
+        connected_at: WALL,
+        active: true,
+        state: BTreeMap::from([("tool".into(), json(r#"{"kind":"pen"}"#))]),
+        cursor: Some(json(r#"{"x":0.5,"y":0.25,"visible":true}"#)),
+    };
+    Member { profile: Arc::new(profile), joined_at: WALL, last_seen: WALL, sessions: vec![session] }
+}
+
+fn messages() -> Vec<(&'static str, String)> {
+    let (member, room) = (ann(), RoomId::parse("doc-1").unwrap());
+    let epoch = Epoch::new(Incarnation::from_random(0xfeed), 3);
+    let mut digest = Digest::default();
+    digest.add(&member.profile.id, 1);
+    let version = Version::new(7);
+    let stand = RoomStand { room: &room, epoch: &epoch, version, digest };
+    let (user, session) = (&member.profile.id, &member.sessions[0]);
+    let reference: Reference = Some(json(r#""r-1""#));
+    let error = CommandError::field(ErrorCode::RateLimited, "state", "too much")
+        .retry_after(Duration::from_millis(250));
+    let patch = BTreeMap::from([("tool".into(), None), ("page".into(), Some(json("7")))]);
+    let all = Changed { name: true, color: true, avatar: true, email: true, status: true, sessions: true };
+    let text = |message: presence_core::frame::Message| String::from_utf8(message.text().to_vec()).unwrap();
+    let event = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let connection = ConnectionId::from_random(1);
+    let roster = Roster::encode(std::iter::once(&member));
+    let own = (user, &session.id);
+    let moved = std::iter::once((user, &session.id, session.cursor.as_ref()));
+    vec![
+        (
+            "connected",
+            text(wire::connected(
+                connection,
+                &member.profile,
+                &session.id,
+                WALL,
+                &Limits::default(),
+                &reference,
+            )),
+        ),
+        ("error", text(wire::error(&error, &reference))),
+        ("ping", text(wire::ping(WALL, Some(12)))),
+        ("server_draining", text(wire::server_draining(1_500))),
+        ("current_users", text(wire::current_users(stand, &roster, own, SnapshotReason::Join, &reference))),
+        ("restored", text(wire::restored(&room, &member, session, &reference))),
+        ("synced", text(wire::synced(stand, &reference))),
+        ("user_joined", event(wire::user_joined(&room, version, &member))),
+        ("user_left", event(wire::user_left(&room, version, user, LeaveCause::Timeout, WALL))),
+        ("user_updated", event(wire::user_updated(&room, version, &member, all))),
+        ("state_updated", event(wire::state_updated(&room, version, user, &session.id, &patch))),
+        ("cursors", text(wire::cursors(&room, moved))),
+        ("typing", text(wire::typing(&room, std::iter::once(user)))),
+        ("room_presence", event(wire::room_presence(stand, std::iter::once(&member), WALL))),
+    ]
+}
+
+#[test]
+fn every_server_message_stands_on_the_wire_as_it_always_has() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, text) in messages() {
+        let file = folder.join(format!("{name}.json"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&file, format!("{text}\n")).unwrap();
+        }
+        let golden = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text, golden.trim_end(), "{name}");
+    }
+}
+
+/// S5: whatever the bytes, decoding ends in a message or an error. Mutates good messages, seeded.
+#[test]
+fn s5_no_bytes_make_decoding_panic() {
+    let good = [
+        r##"{"type":"presence:join","room":"doc","user":{"id":"ann","name":"Ann","color":"#fff"},"state":{"a":[1,{"b":"\ud83d\ude00"}]},"ref":1}"##,
+        r#"{"type":"presence:sync","epoch":"e-1","version":7,"digest":"deadbeef"}"#,
+        r#"{"type":"presence:cursor","cursor":{"x":0.5,"y":-1e3,"visible":false}}"#,
+        r#"{"token":"t","client_id":"ann"}"#,
+    ];
+    let limits = Limits::default();
+    let mut seed = 1_u64;
+    let mut draw = |end: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % end
+    };
+    let interesting = b"{}[]\",:\\u0nulltruefalse-.eE \xff\x00\xed\xa0\x80";
+    let (mut messages, mut errors) = (0, 0);
+    for _ in 0..200_000 {
+        let mut bytes = good[draw(good.len())].as_bytes().to_vec();
+        for _ in 0..=draw(4) {
+            let at = draw(bytes.len());
+            match draw(4) {
+                0 => bytes[at] = interesting[draw(interesting.len())],
+                1 => bytes.insert(at, interesting[draw(interesting.len())]),
+                2 => bytes.truncate(at.max(1)),
+                _ => {
+                    bytes.remove(at);
+                    bytes.push(b'}');
+                }
+            }
+        }
+        match wire::decode(&bytes, &limits).message {
+            Ok(message) => {
+                assert!(ClientMessage::TYPES.contains(&message.type_name()));
+                messages += 1;
+            }
+            Err(error) => {
+                assert!(!error.message.is_empty() && error.message.len() < 1_000, "{error}");
+                errors += 1;
+            }
+        }
+    }
+    assert!(messages > 1_000 && errors > 1_000, "{messages} messages and {errors} errors");
+}

@@ -1,0 +1,268 @@
+//! One connection's protocol, as lists of inputs: no socket, no clock.
+
+#![expect(clippy::unwrap_used, reason = "whatever is not as expected fails the test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence_core::error::{CloseReason, ErrorCode};
+use presence_core::feed::Feed;
+use presence_core::frame::{EventId, Frame, FrameKind, Message};
+use presence_core::id::{ConnectionId, Epoch, Incarnation, RoomId, SessionId, UserId, Version};
+use presence_core::limits::Limits;
+use presence_core::port::transport::Sent;
+use presence_core::session::{Delivery, Opening, Session, SessionOutput};
+use presence_core::shard::{Detach, Entry, RoomCommand};
+use presence_core::time::{Now, Timestamp, WallTime};
+use serde_json::Value;
+
+fn at(millis: u64) -> Now {
+    Now { at: Timestamp::from_millis(millis), wall: WallTime::from_unix_millis(millis.cast_signed()) }
+}
+
+fn limits() -> Limits {
+    Limits { feed_messages_max: 2, live_frames_max: 1, mailbox_max: 8, ..Limits::default() }
+}
+
+fn open(user: Option<&str>) -> Session {
+    let opening = Opening {
+        connection: ConnectionId::from_random(5),
+        default_room: RoomId::lobby(),
+        user: user.map(|user| UserId::parse(user).unwrap()),
+        name: None,
+        session: None,
+        fallback_session: SessionId::parse("chosen-by-the-server").unwrap(),
+    };
+    Session::open(at(0), opening, Arc::new(limits()))
+}
+
+/// What it has to write, as JSON.
+fn written(session: &mut Session) -> Vec<Value> {
+    let mut frames = Vec::new();
+    session.gather(&mut frames);
+    let messages = frames.iter().flat_map(Frame::messages);
+    messages.map(|message| serde_json::from_slice(message.text()).unwrap()).collect()
+}
+
+fn types(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["type"].as_str().unwrap()).collect()
+}
+
+/// Which entry its last join made.
+fn joined(session: &mut Session) -> Entry {
+    session.handle_text(at(1), br#"{"type":"presence:join"}"#);
+    let entry = session.take_outputs().into_iter().find_map(|output| match output {
+        SessionOutput::Route { command: RoomCommand::Join(join), .. } => Some(join.entry),
+        _ => None,
+    });
+    entry.unwrap()
+}
+
+fn closed(session: &mut Session) -> Option<CloseReason> {
+    session.take_outputs().into_iter().find_map(|output| match output {
+        SessionOutput::Close(reason) => Some(reason),
+        _ => None,
+    })
+}
+
+fn snapshot(feed: &Feed, entry: Entry) -> Delivery {
+    Delivery::Position { entry, frame: frame("snapshot"), reader: feed.reader() }
+}
+
+fn frame(name: &str) -> Frame {
+    Frame::one(Message::new(format!(r#"{{"type":"{name}"}}"#)))
+}
+
+fn event(version: u64) -> Frame {
+    let epoch = Epoch::new(Incarnation::from_random(1), 1);
+    let id = EventId { room: RoomId::lobby(), epoch, version: Version::new(version) };
+    Frame::one(Message::versioned(format!(r#"{{"type":"event-{version}"}}"#), id))
+}
+
+#[test]
+fn whoever_the_url_names_is_connected_and_pinged_at_once() {
+    let mut session = open(Some("ann"));
+    assert!(
+        matches!(&session.take_outputs()[..], [SessionOutput::Attach { user, .. }] if user.as_str() == "ann")
+    );
+    let mut frames = Vec::new();
+    session.gather(&mut frames);
+    assert_eq!(
+        frames.iter().map(Frame::kind).collect::<Vec<_>>(),
+        [FrameKind::Messages, FrameKind::Heartbeat]
+    );
+    assert_eq!(session.session_id().unwrap().as_str(), "chosen-by-the-server");
+}
+
+#[test]
+fn nobody_says_anything_before_they_say_who_they_are() {
+    let mut session = open(None);
+    for text in [r#"{"type":"presence:leave"}"#, r#"{"type":"presence:update","state":{}}"#] {
+        session.handle_text(at(1), text.as_bytes());
+        let refused = session.take_outputs();
+        assert!(
+            refused.iter().any(|output| matches!(output, SessionOutput::Refused(ErrorCode::Unauthorized))),
+            "{text}"
+        );
+    }
+    session.handle_text(at(2), br#"{"client_id":"ann","session_id":"s"}"#);
+    assert_eq!(session.user().unwrap().as_str(), "ann");
+    assert_eq!(session.session_id().unwrap().as_str(), "s");
+}
+
+#[test]
+fn x4_whoever_stays_unknown_is_closed() {
+    let mut session = open(None);
+    assert_eq!(session.poll_timeout(), Some(Timestamp::default() + limits().hello));
+    session.handle_timeout(at(10_000));
+    assert_eq!(closed(&mut session), Some(CloseReason::NotAuthorized));
+    assert!(session.is_closed());
+}
+
+#[test]
+fn l1_silence_after_a_ping_is_the_end_and_the_session_is_waited_for() {
+    let mut session = open(Some("ann"));
+    session.take_outputs();
+    session.handle_timeout(at(9_999));
+    assert!(session.take_outputs().is_empty());
+    session.handle_timeout(at(10_000));
+    let outputs = session.take_outputs();
+    assert!(matches!(
+        outputs[..],
+        [SessionOutput::Detach { how: Detach::Lost }, SessionOutput::Close(CloseReason::HeartbeatTimeout)]
+    ));
+}
+
+#[test]
+fn p14_the_snapshot_comes_before_what_follows_it_and_nothing_of_the_room_before_the_snapshot() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let entry = joined(&mut session);
+    written(&mut session);
+    feed.append_presence(Timestamp::default(), Version::new(1), event(1), &limits());
+    assert!(written(&mut session).is_empty());
+    session.handle_delivery(snapshot(&feed, entry));
+    feed.append_presence(Timestamp::default(), Version::new(2), event(2), &limits());
+    assert_eq!(types(&written(&mut session)), ["snapshot", "event-2"]);
+}
+
+#[test]
+fn the_answer_to_an_entry_that_was_left_is_not_taken_for_that_to_the_next() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let first = joined(&mut session);
+    session.handle_text(at(2), br#"{"type":"presence:leave"}"#);
+    let second = joined(&mut session);
+    written(&mut session);
+    session.handle_delivery(snapshot(&feed, first));
+    assert!(written(&mut session).is_empty());
+    session.handle_delivery(snapshot(&feed, second));
+    assert_eq!(types(&written(&mut session)), ["snapshot"]);
+}
+
+#[test]
+fn who_fell_off_the_feed_asks_for_a_fresh_start_once() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let entry = joined(&mut session);
+    session.handle_delivery(snapshot(&feed, entry));
+    written(&mut session);
+    for version in 1..=5 {
+        feed.append_presence(Timestamp::default(), Version::new(version), event(version), &limits());
+    }
+    assert!(written(&mut session).is_empty());
+    let asked = session.take_outputs();
+    assert!(matches!(
+        &asked[..],
+        [SessionOutput::Route { command: RoomCommand::Restart { entry: asked }, .. }] if *asked == entry
+    ));
+    assert!(written(&mut session).is_empty());
+    assert!(session.take_outputs().is_empty());
+    session.handle_delivery(snapshot(&feed, entry));
+    assert_eq!(types(&written(&mut session)), ["snapshot"]);
+}
+
+#[test]
+fn who_missed_cursors_asks_for_the_latest_and_keeps_its_place() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let entry = joined(&mut session);
+    session.handle_delivery(snapshot(&feed, entry));
+    written(&mut session);
+    for name in ["live-1", "live-2"] {
+        feed.append_live(frame(name), &limits());
+    }
+    assert_eq!(types(&written(&mut session)), ["live-2"]);
+    let asked = session.take_outputs();
+    assert!(matches!(&asked[..], [SessionOutput::Route { command: RoomCommand::LiveNow, .. }]));
+}
+
+#[test]
+fn x1_who_reads_nothing_for_too_long_is_closed_and_answers_do_not_pile_up() {
+    let mut session = open(Some("ann"));
+    session.handle_sent(at(1_000), Sent::Waiting);
+    session.handle_sent(at(2_000), Sent::Waiting);
+    let end = Timestamp::from_millis(1_000) + limits().stall;
+    for millis in (1_000..end.as_millis()).step_by(1_000) {
+        session.handle_alive(at(millis));
+        session.handle_timeout(at(millis));
+        assert_eq!(closed(&mut session), None);
+    }
+    session.handle_alive(at(end.as_millis()));
+    session.handle_timeout(at(end.as_millis()));
+    assert_eq!(closed(&mut session), Some(CloseReason::SlowConsumer));
+
+    let mut flooded = open(Some("bob"));
+    for _ in 0..20 {
+        flooded.handle_delivery(Delivery::Answer(frame("answer")));
+    }
+    assert_eq!(closed(&mut flooded), Some(CloseReason::SlowConsumer));
+}
+
+#[test]
+fn a_session_that_is_taken_over_says_nothing_more() {
+    let mut session = open(Some("ann"));
+    let entry = joined(&mut session);
+    session.handle_delivery(Delivery::Evict(CloseReason::TakenOver));
+    assert_eq!(closed(&mut session), Some(CloseReason::TakenOver));
+    session.handle_delivery(snapshot(&Feed::new(), entry));
+    session.handle_text(at(3), br#"{"type":"presence:leave"}"#);
+    session.handle_end(Detach::Lost);
+    assert!(session.take_outputs().is_empty());
+}
+
+#[test]
+fn a_command_that_could_not_be_taken_is_answered_with_busy() {
+    let mut session = open(Some("ann"));
+    session.handle_text(at(1), br#"{"type":"presence:join","ref":7}"#);
+    let command = session.take_outputs().into_iter().find_map(|output| match output {
+        SessionOutput::Route { command, .. } => Some(command),
+        _ => None,
+    });
+    written(&mut session);
+    session.handle_busy(command.unwrap());
+    let said = written(&mut session);
+    assert_eq!((&said[0]["code"], &said[0]["ref"]), (&Value::from("busy"), &Value::from(7)));
+    assert_eq!(session.rooms().count(), 0);
+}
+
+#[test]
+fn a_drain_is_told_and_then_the_connection_closes() {
+    let mut session = open(Some("ann"));
+    written(&mut session);
+    session.handle_drain(1_234);
+    assert_eq!(closed(&mut session), Some(CloseReason::Draining));
+    let said = written(&mut session);
+    assert_eq!((types(&said), &said[0]["retry_after_ms"]), (vec!["server_draining"], &Value::from(1_234)));
+}
+
+#[test]
+fn s6_the_budget_is_told_and_its_abuse_ends_the_connection() {
+    let mut session = open(Some("ann"));
+    let allowed = limits().messages_burst + limits().abuse_max;
+    for _ in 0..allowed {
+        session.handle_text(at(1), br#"{"type":"presence:heartbeat"}"#);
+    }
+    assert_eq!(closed(&mut session), None);
+    session.handle_text(at(1), br#"{"type":"presence:heartbeat"}"#);
+    assert_eq!(closed(&mut session), Some(CloseReason::RateLimitAbused));
+    let said = written(&mut session);
+    let wait = said.iter().find(|message| message["code"] == "rate_limited").unwrap();
+    assert!(Duration::from_millis(wait["retry_after_ms"].as_u64().unwrap()) <= Duration::from_millis(10));
+}
