@@ -1,5 +1,6 @@
 //! The binary: reads the configuration, serves until told to stop.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use presence_server::app::StartError;
@@ -14,7 +15,9 @@ const BAD_CONFIGURATION: u8 = 64;
 const CANNOT_LISTEN: u8 = 69;
 
 fn main() -> ExitCode {
-    let config = match read(std::env::args_os().skip(1), std::env::vars()) {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let config = match read(std::env::args_os().skip(1), environment) {
         Ok(Asked::Run(config)) => *config,
         Ok(Asked::Told(text)) => {
             print!("{text}");

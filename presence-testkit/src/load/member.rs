@@ -150,14 +150,6 @@ impl Member {
         }
     }
 
-    /// Reads, and sends updates at their times, for as long as the phase is to run.
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive).
-    pub async fn run(&mut self, sending: Option<Sending>, phase: &mut watch::Receiver<Phase>) -> Result<()> {
-        self.run_during(sending, &[Phase::Run], phase).await
-    }
-
     /// Reads, and sends updates at their times, for as long as the phase is one of these.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! `churn` and `bigroom`: members who stay, and guests who come and go. Every one who stays sees every guest come once
 //! and go once.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -48,20 +47,10 @@ impl Churn {
         let mut outcome = Outcome { scenario: name.to_owned(), parameters, ..Outcome::default() };
         let who = |user: String| Who { user, room: name.to_owned(), receive_buffer: None };
         let all = field.enter((0..members).map(|number| who(format!("member-{number}"))).collect()).await?;
-        let mut working = JoinSet::new();
         let every = (1e6 * members as f64 / updates.max(1e-3)) as u64;
-        for (index, mut member) in all.into_iter().enumerate() {
-            let first = every * index as u64 / members as u64;
-            let sending = Sending { every, first, padding: 0 };
-            let (mut phase, start) = (field.phase.subscribe(), Rc::clone(&field.start));
-            working.spawn_local(async move {
-                member.read_during(&[Phase::Settle], &mut phase).await?;
-                let sending = (updates > 0.0).then(|| sending.after(start.get()));
-                member.run(sending, &mut phase).await?;
-                member.read_during(&[Phase::Settle], &mut phase).await?;
-                Ok(member)
-            });
-        }
+        let first = |index: usize| every * index as u64 / members as u64;
+        let sending = |index| Sending { every, first: first(index), padding: 0 };
+        let mut working = field.set_to_work(all, |index| (updates > 0.0).then(|| sending(index)));
         field.begin().await;
         field.pass("warming up", 2.0).await;
         let before = Reading::take(&field).await?;

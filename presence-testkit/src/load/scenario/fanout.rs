@@ -1,10 +1,7 @@
 //! `fanout`: rooms × members × updates a second. Every update must reach every member of its room, once and in order.
 
-use std::rc::Rc;
-
 use anyhow::Result;
 use clap::Args;
-use tokio::task::JoinSet;
 
 use super::{Field, count, gather, members_of_rooms};
 use crate::load::ledger::curve;
@@ -43,19 +40,10 @@ impl Fanout {
         let mut outcome = Outcome { scenario: "fanout".to_owned(), parameters, ..Outcome::default() };
         let all = field.enter(members_of_rooms("fan", 0, rooms * members, members)).await?;
         let every = (1e6 / rate) as u64;
-        let mut working = JoinSet::new();
-        for (index, mut member) in all.into_iter().enumerate() {
-            // The members of each room are spread over the interval, as people are.
-            let first = every * (index % members) as u64 / members as u64;
-            let sending = Sending { every, first, padding: 0 };
-            let (mut phase, start) = (field.phase.subscribe(), Rc::clone(&field.start));
-            working.spawn_local(async move {
-                member.read_during(&[Phase::Settle], &mut phase).await?;
-                member.run(Some(sending.after(start.get())), &mut phase).await?;
-                member.read_during(&[Phase::Settle], &mut phase).await?;
-                Ok(member)
-            });
-        }
+        // The members of each room are spread over the interval, as people are.
+        let first = |index: usize| every * (index % members) as u64 / members as u64;
+        let sending = |index| Some(Sending { every, first: first(index), padding: 0 });
+        let mut working = field.set_to_work(all, sending);
         field.begin().await;
         field.pass("warming up", warm_up).await;
         let before = Reading::take(&field).await?;

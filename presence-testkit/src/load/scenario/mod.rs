@@ -14,11 +14,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::ledger::{Counts, Ledger, Stopwatch, ledger};
-use super::member::{Member, Phase, Who};
+use super::member::{Member, Phase, Sending, Who};
 use super::outcome::{Faults, Outcome, Sample};
 use super::process::{Target, sample};
 use crate::http;
@@ -26,6 +26,9 @@ use crate::wire::RoomPresence;
 
 /// How many clients shake hands at the same time.
 const ENTERING_AT_ONCE: usize = 200;
+
+/// How many clients ask for a room's presence at the same time.
+const QUESTIONS_AT_ONCE: usize = 64;
 
 /// How often a view and the server's answer may miss each other because the room moved on in between.
 const COMPARISONS: usize = 50;
@@ -46,6 +49,8 @@ pub struct Field {
     pub phase: watch::Sender<Phase>,
     /// When sending begins, in microseconds of the clock.
     pub start: Rc<Cell<u64>>,
+    /// Leave to ask the server something over HTTP: each question is a descriptor.
+    asking: Rc<Semaphore>,
 }
 
 impl Field {
@@ -57,6 +62,7 @@ impl Field {
             ledger: ledger(),
             phase: watch::Sender::new(Phase::Settle),
             start: Rc::default(),
+            asking: Rc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
         }
     }
 
@@ -93,6 +99,27 @@ impl Field {
         self.phase.send_replace(Phase::Run);
     }
 
+    /// Sets members to work, each in a task of its own: they read, and from the beginning on send what is theirs to send.
+    pub fn set_to_work(
+        &self,
+        all: Vec<Member>,
+        sending: impl Fn(usize) -> Option<Sending>,
+    ) -> JoinSet<Result<Member>> {
+        let mut working = JoinSet::new();
+        for (index, mut member) in all.into_iter().enumerate() {
+            let (sending, mut phase, start) =
+                (sending(index), self.phase.subscribe(), Rc::clone(&self.start));
+            working.spawn_local(async move {
+                member.read_during(&[Phase::Settle], &mut phase).await?;
+                let sending = sending.map(|sending| sending.after(start.get()));
+                member.run_during(sending, &[Phase::Run, Phase::Stall], &mut phase).await?;
+                member.read_during(&[Phase::Settle], &mut phase).await?;
+                Ok(member)
+            });
+        }
+        working
+    }
+
     /// Lets a time pass, with a word on how it goes.
     pub async fn pass(&self, what: &str, seconds: f64) {
         let before = self.ledger.borrow().messages;
@@ -110,6 +137,7 @@ impl Field {
     /// # Errors
     /// If it does not say.
     pub async fn presence(&self, room: &str) -> Result<RoomPresence> {
+        let _leave = self.asking.acquire().await?;
         http::get(self.target.address, &format!("/v1/rooms/{room}/presence"), &[]).await?.json()
     }
 

@@ -1,9 +1,6 @@
 //! `slow`: some members stop reading. The others' latency stays, the server's memory stays, and when the slow ones read
 //! again they get a snapshot.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use anyhow::Result;
 use clap::Args;
 use tokio::task::JoinSet;
@@ -11,7 +8,7 @@ use tokio::task::JoinSet;
 use super::fanout::missing;
 use super::{Field, count, gather};
 use crate::load::ledger::{Latencies, curve, latencies};
-use crate::load::member::{Member, Phase, Sending, Who};
+use crate::load::member::{Phase, Sending, Who};
 use crate::load::outcome::Outcome;
 
 /// Its numbers.
@@ -58,23 +55,21 @@ impl Slow {
             receive_buffer: (number < stalled).then_some(SMALL_BUFFER),
         };
         let all = field.enter((0..members).map(who).collect()).await?;
-        let mut healthy = JoinSet::new();
-        let mut stalling = JoinSet::new();
+        let (to_stall, all): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|member| member.who.receive_buffer.is_some());
         let every = (1e6 / rate) as u64;
-        for (index, mut member) in all.into_iter().enumerate() {
-            let (mut phase, start) = (field.phase.subscribe(), Rc::clone(&field.start));
-            if member.who.receive_buffer.is_some() {
-                stalling.spawn_local(async move {
-                    member.read_during(&[Phase::Settle, Phase::Run], &mut phase).await?;
-                    member.stall(&mut phase).await?;
-                    member.read_during(&[Phase::Settle], &mut phase).await?;
-                    Ok(member)
-                });
-            } else {
-                let first = every * (index / rooms) as u64 / room as u64;
-                let sending = Sending { every, first, padding: bytes };
-                healthy.spawn_local(send_through(member, sending, start, phase));
-            }
+        let first = |index: usize| every * (index / rooms) as u64 / room as u64;
+        let mut healthy =
+            field.set_to_work(all, |index| Some(Sending { every, first: first(index), padding: bytes }));
+        let mut stalling = JoinSet::new();
+        for mut member in to_stall {
+            let mut phase = field.phase.subscribe();
+            stalling.spawn_local(async move {
+                member.read_during(&[Phase::Settle, Phase::Run], &mut phase).await?;
+                member.stall(&mut phase).await?;
+                member.read_during(&[Phase::Settle], &mut phase).await?;
+                Ok(member)
+            });
         }
         field.begin().await;
         field.pass("warming up", 3.0).await;
@@ -109,19 +104,6 @@ impl Slow {
         outcome.latency.push(curve("while some do not", &disturbed));
         Ok(outcome)
     }
-}
-
-/// A healthy member: sends through both measurements.
-async fn send_through(
-    mut member: Member,
-    sending: Sending,
-    start: Rc<Cell<u64>>,
-    mut phase: tokio::sync::watch::Receiver<Phase>,
-) -> Result<Member> {
-    member.read_during(&[Phase::Settle], &mut phase).await?;
-    member.run_during(Some(sending.after(start.get())), &[Phase::Run, Phase::Stall], &mut phase).await?;
-    member.read_during(&[Phase::Settle], &mut phase).await?;
-    Ok(member)
 }
 
 /// The latencies of a stretch of time, and the server's memory at its end.
