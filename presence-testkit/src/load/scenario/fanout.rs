@@ -91,7 +91,7 @@ impl Reading {
             bytes: field.target.metric("presence_sent_bytes_total").await?,
             messages: field.target.metric("presence_messages_sent_total").await?,
             cpu_micros: field.target.cpu_micros()?,
-            deliveries: field.ledger.borrow().deliveries,
+            deliveries: field.ledger.borrow().messages,
         })
     }
 
