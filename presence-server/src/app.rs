@@ -25,6 +25,7 @@ const BACKLOG: i32 = 4096;
 
 /// Bytes that the kernel may hold for one connection beyond what is on its way: what a slow reader has not taken should
 /// wait where it can still be replaced by something newer.
+#[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
 
 /// A server that listens.
@@ -143,6 +144,7 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     // Accepted sockets inherit it, which saves a call for each.
     socket.set_tcp_nodelay(true)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
