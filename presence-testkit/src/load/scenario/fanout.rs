@@ -103,11 +103,11 @@ impl Reading {
         let cpu = self.cpu_micros - before.cpu_micros;
         outcome.figure("deliveries", deliveries / seconds, "per s");
         outcome.figure("deliveries per write", deliveries / writes.max(1.0), "");
-        outcome.figure("server CPU", cpu / 1e6 / seconds, "cores");
         let (message_bytes, write_bytes) = (bytes / messages.max(1.0), bytes / writes.max(1.0));
         outcome.figure("bytes per message", message_bytes, "bytes");
         outcome.figure("bytes per write", write_bytes, "bytes");
         if cpu > 0.0 {
+            outcome.figure("server CPU", cpu / 1e6 / seconds, "cores");
             let each = cpu / deliveries.max(1.0);
             outcome.figure("server CPU per delivery", each, "µs");
             let raw = raw_send::cost(message_bytes as usize)?;
