@@ -293,6 +293,22 @@ impl Drive {
     }
 }
 
+/// A connection whose task panics must not leave its session behind: a loss that nobody hears of is a ghost for ever.
+impl Drop for Drive {
+    fn drop(&mut self) {
+        if self.session.is_closed() {
+            return;
+        }
+        self.shared.registry.leave(self.session.connection());
+        self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");
+        let (shards, generation) = (self.shared.shards.clone(), self.generation);
+        // Without a runtime the server is gone, and its rooms with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { shards.detach(generation, Detach::Lost).await });
+        }
+    }
+}
+
 /// What became of an output.
 enum Step {
     Done,

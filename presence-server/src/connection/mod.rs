@@ -91,3 +91,86 @@ impl Connections {
         tokio::spawn(Box::new(drive).run());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anyhow::{Context, Result};
+    use async_trait::async_trait;
+    use presence_core::error::CloseReason;
+    use presence_core::frame::Frame;
+    use presence_core::id::Incarnation;
+    use presence_core::port::transport::{Incoming, Sent, TransportError, TransportInfo};
+    use presence_testkit::client::Received;
+    use presence_testkit::contract::fake::{FakePeer, FakeTransport, pair};
+    use presence_testkit::contract::transport::Peer;
+
+    use super::*;
+
+    /// A transport with a bug: it panics when its peer says so.
+    struct Faulty(FakeTransport);
+
+    #[async_trait]
+    impl Transport for Faulty {
+        fn info(&self) -> &TransportInfo {
+            self.0.info()
+        }
+
+        async fn recv(&mut self) -> Result<Incoming, TransportError> {
+            let incoming = self.0.recv().await;
+            assert!(!matches!(&incoming, Ok(Incoming::Text(text)) if text == "panic"), "as it was told");
+            incoming
+        }
+
+        fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {
+            self.0.send(frames)
+        }
+
+        fn waiting_bytes(&self) -> usize {
+            self.0.waiting_bytes()
+        }
+
+        async fn close(&mut self, reason: CloseReason) {
+            self.0.close(reason).await;
+        }
+    }
+
+    fn hello(user: &str) -> Hello {
+        Hello { user: Some(UserId::parse(user).unwrap()), ..Hello::default() }
+    }
+
+    async fn hears(peer: &mut FakePeer, what: &str) -> Result<()> {
+        let search = async {
+            loop {
+                match peer.recv().await? {
+                    Received::Text(text) if text.contains(what) => return anyhow::Ok(()),
+                    Received::Text(_) => {}
+                    Received::Closed(code) => anyhow::bail!("closed with {code:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), search).await.with_context(|| format!("no {what}"))?
+    }
+
+    /// P5: not even a bug of ours leaves a ghost.
+    #[tokio::test]
+    async fn a_connection_whose_task_panics_leaves_like_one_that_was_lost() -> Result<()> {
+        let limits = Arc::new(Limits { grace: Duration::from_millis(50), ..Limits::default() });
+        let (clock, metrics) = (Clock::start(), Metrics::new());
+        let shards = Shards::start(1, &limits, Incarnation::from_random(1), clock, &metrics);
+        let connections = Arc::new(Connections::new(limits, clock, metrics, shards));
+        let (transport, mut ann) = pair();
+        connections.open(Box::new(transport), hello("ann"));
+        ann.send_texts(&[r#"{"type":"presence:join"}"#]).await?;
+        hears(&mut ann, "currentUsers").await?;
+        let (transport, mut bob) = pair();
+        connections.open(Box::new(Faulty(transport)), hello("bob"));
+        bob.send_texts(&[r#"{"type":"presence:join"}"#]).await?;
+        hears(&mut ann, "userJoined").await?;
+        bob.send_texts(&["panic"]).await?;
+        hears(&mut ann, "userLeft").await?;
+        assert_eq!(connections.registry().len(), 1);
+        Ok(())
+    }
+}

@@ -9,7 +9,7 @@ use presence_core::session::Delivery;
 use presence_core::shard::{RoomKey, RoomReading, Shard, ShardOutput, Tally};
 use presence_core::time::{Now, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::Inbound;
 use crate::clock::Clock;
@@ -181,6 +181,17 @@ impl Driver {
         self.metrics.shard(self.number, &self.gauges, &self.shard, &self.told, self.inputs.len());
         if *self.shard.tally() != self.told {
             self.told = self.shard.tally().clone();
+        }
+    }
+}
+
+/// Rooms whose shard has panicked can not be trusted and would answer nobody again. A process that ends is started
+/// anew, and its clients come back.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(shard = self.number, "a shard has panicked; the server ends");
+            std::process::abort();
         }
     }
 }
