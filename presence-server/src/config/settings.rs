@@ -25,6 +25,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     server("allowed_origins", "Origins of pages that may connect, beside the server's own and loopback ones"),
     server("connections_max", "Connections at once; one more is answered with 503"),
     server("header_timeout_ms", "How long a request's headers may take"),
+    server("body_timeout_ms", "How long a request's body may take; a slower one is answered with 408"),
+    server("body_bytes_max", "Largest body of a request; a larger one is answered with 413"),
     server("shards", "Tasks that share the rooms among them; half the cores unless set"),
     server("log_level", "error, warn, info, debug, trace, or a filter such as presence_server=debug"),
     server("log_format", "auto, pretty or json; auto is pretty on a terminal"),
