@@ -166,6 +166,22 @@ impl CloseReason {
         }
     }
 
+    /// Whether the client should come back by itself.
+    pub const fn wants_return(self) -> bool {
+        match self {
+            Self::Draining
+            | Self::SlowConsumer
+            | Self::HeartbeatTimeout
+            | Self::RateLimitAbused
+            | Self::TokenExpired => true,
+            Self::PeerClosed
+            | Self::TakenOver
+            | Self::ProtocolAbused
+            | Self::NotAuthorized
+            | Self::Kicked => false,
+        }
+    }
+
     /// One word, for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

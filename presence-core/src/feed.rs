@@ -133,7 +133,10 @@ impl Feed {
         let missed = ring.presence.iter().filter(|entry| entry.version > version);
         let messages = missed.flat_map(|entry| entry.frame.messages());
         Some(
-            messages.filter(|message| message.id().is_some_and(|id| id.version > version)).cloned().collect(),
+            messages
+                .filter(|message| message.version().is_some_and(|reached| reached > version))
+                .cloned()
+                .collect(),
         )
     }
 }

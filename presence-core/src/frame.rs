@@ -1,6 +1,8 @@
 //! What leaves for a client: messages that are encoded once, in frames that are shared by everyone they go to.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,22 +19,42 @@ pub struct EventId {
     pub version: Version,
 }
 
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};{};{}", self.room.as_str(), self.epoch.as_str(), self.version.number())
+    }
+}
+
 /// One encoded message: one JSON object, one WebSocket text message, one event of an event stream.
 #[derive(Clone, Debug)]
 pub struct Message {
     text: Bytes,
-    id: Option<Box<EventId>>,
+    mark: Option<Box<Mark>>,
+}
+
+/// What a wire with fields of its own for it says beside the text; others leave it to the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Its place in its room's history.
+    Id(EventId),
+    /// The stream is about to end; whoever wants to come back should wait so long.
+    Retry(Duration),
 }
 
 impl Message {
     /// A message that has no place in a history.
     pub fn new(text: impl Into<Bytes>) -> Self {
-        Self { text: text.into(), id: None }
+        Self { text: text.into(), mark: None }
     }
 
     /// A versioned event.
     pub fn versioned(text: impl Into<Bytes>, id: EventId) -> Self {
-        Self { text: text.into(), id: Some(Box::new(id)) }
+        Self { text: text.into(), mark: Some(Box::new(Mark::Id(id))) }
+    }
+
+    /// A message before the end, to those who should come back after `wait`.
+    pub fn retry(text: impl Into<Bytes>, wait: Duration) -> Self {
+        Self { text: text.into(), mark: Some(Box::new(Mark::Retry(wait))) }
     }
 
     /// The JSON object, in UTF-8.
@@ -40,9 +62,17 @@ impl Message {
         &self.text
     }
 
-    /// Its place in its room's history, if it has one.
-    pub fn id(&self) -> Option<&EventId> {
-        self.id.as_deref()
+    /// The version that it leads to, if it is a versioned event.
+    pub fn version(&self) -> Option<Version> {
+        match self.mark()? {
+            Mark::Id(id) => Some(id.version),
+            Mark::Retry(_) => None,
+        }
+    }
+
+    /// What is to be said beside the text.
+    pub fn mark(&self) -> Option<&Mark> {
+        self.mark.as_deref()
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::digest::Digest;
-use presence_core::error::{CommandError, ErrorCode};
+use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::id::{ConnectionId, Epoch, Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
@@ -72,6 +72,8 @@ fn messages() -> Vec<(&'static str, String)> {
                 &reference,
             )),
         ),
+        ("opened", text(wire::opened(connection, WALL))),
+        ("close", text(wire::close(CloseReason::TakenOver))),
         ("error", text(wire::error(&error, &reference))),
         ("ping", text(wire::ping(WALL, Some(12)))),
         ("server_draining", text(wire::server_draining(1_500))),

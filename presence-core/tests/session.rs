@@ -10,8 +10,8 @@ use presence_core::feed::Feed;
 use presence_core::frame::{EventId, Frame, FrameKind, Message};
 use presence_core::id::{ConnectionId, Epoch, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
-use presence_core::port::transport::Sent;
-use presence_core::session::{Delivery, Opening, Session, SessionOutput};
+use presence_core::port::transport::{Sent, Silence};
+use presence_core::session::{Delivery, Opening, OwnEntry, Session, SessionOutput};
 use presence_core::shard::{Detach, Entry, RoomCommand};
 use presence_core::time::{Now, Timestamp, WallTime};
 use serde_json::Value;
@@ -32,6 +32,8 @@ fn open(user: Option<&str>) -> Session {
         name: None,
         session: None,
         fallback_session: SessionId::parse("chosen-by-the-server").unwrap(),
+        entry: OwnEntry::None,
+        silence: Silence::IsDeath,
     };
     Session::open(at(0), opening, Arc::new(limits()))
 }

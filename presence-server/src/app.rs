@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::connection::Connections;
 use crate::http::Router;
 use crate::http::accept::Acceptor;
+use crate::http::set_patience;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
@@ -47,7 +48,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Nothing is built in that could carry a connection.
-    #[error("no transport is built in: build with `--features ws`")]
+    #[error("no transport is built in: build with `--features ws`, `--features sse` or both")]
     NoTransport,
     /// The address can not be listened on.
     #[error("cannot listen on {address}: {error}{hint}")]
@@ -69,7 +70,7 @@ impl Server {
     /// At the first stage that fails; nothing is left running then.
     pub fn bind(config: Config, listener: Option<std::net::TcpListener>) -> Result<Self, StartError> {
         config.check()?;
-        if cfg!(not(feature = "ws")) {
+        if cfg!(not(any(feature = "ws", feature = "sse"))) {
             return Err(StartError::NoTransport);
         }
         let address = config.listen;
@@ -78,6 +79,8 @@ impl Server {
             None => bind(address),
         };
         let listener = listen().and_then(|listener| {
+            // Accepted sockets inherit it.
+            set_patience(&listener, Duration::from_millis(config.silent_timeout_ms));
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Ok((TcpListener::from_std(listener)?, address))

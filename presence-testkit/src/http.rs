@@ -45,6 +45,27 @@ pub async fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Re
     request(server, "GET", path, headers).await
 }
 
+/// Asks for `path`, and reads only the head of the answer: good for bodies that do not end.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn head(server: SocketAddr, path: &str) -> Result<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(server).await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n\r\n").as_bytes()).await?;
+        let mut answer = Vec::new();
+        loop {
+            if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+                return parse(&answer[..end + 4]);
+            }
+            if stream.read_buf(&mut answer).await? == 0 {
+                bail!("the answer has no end of headers");
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.context("no answer in time")?
+}
+
 /// Asks with any method, without a body.
 ///
 /// # Errors

@@ -1,19 +1,13 @@
-//! The opening handshake (RFC 6455 section 4.2), and the way of the socket out of hyper.
+//! The opening handshake (RFC 6455 section 4.2).
 
-use std::net::SocketAddr;
-
-use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
-use crate::{SUBPROTOCOL, WsConfig, WsTransport};
+use crate::SUBPROTOCOL;
 
 /// Why a request does not open a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,53 +62,23 @@ fn check<B>(request: &Request<B>) -> Result<&HeaderValue, HandshakeError> {
     if base64 && padding == b"==" { Ok(key) } else { Err(HandshakeError::Key) }
 }
 
-/// Answers a request that asks for a WebSocket; `on_open` gets the connection once it is open, in a task that ends
-/// with the call. An upgrade that does not come about in time is dropped.
+/// The answer to a request that asks for a WebSocket. Once it has been written, the socket is one: hand it to
+/// [`WsTransport::new`](crate::WsTransport::new), with whatever the client has sent already.
 ///
 /// # Errors
 /// If the request does not ask for one in the right way.
-pub fn upgrade(
-    mut request: Request<Incoming>,
-    peer: SocketAddr,
-    config: WsConfig,
-    on_open: impl FnOnce(WsTransport) + Send + 'static,
-) -> Result<Response<Empty<Bytes>>, HandshakeError> {
-    let accept = derive_accept_key(check(&request)?.as_bytes());
-    let subprotocol = has_word(request.headers(), SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
-    let upgraded = hyper::upgrade::on(&mut request);
-    // The request's parts share hyper's read buffer; nothing of it may outlive the handshake.
-    drop(request);
-    tokio::spawn(async move {
-        if let Ok(Some(transport)) =
-            tokio::time::timeout(config.open_deadline, take_over(upgraded, peer, config)).await
-        {
-            on_open(transport);
-        }
-    });
-    let mut response = Response::new(Empty::new());
+pub fn accept<B>(request: &Request<B>) -> Result<Response<()>, HandshakeError> {
+    let accept = derive_accept_key(check(request)?.as_bytes());
+    let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is a header value"));
-    if subprotocol {
+    if has_word(request.headers(), SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     Ok(response)
-}
-
-/// The socket, out of hyper and registered anew: a waker of hyper's task that stays behind in the registration would
-/// keep that task's memory for as long as the connection lives.
-async fn take_over(
-    upgraded: hyper::upgrade::OnUpgrade,
-    peer: SocketAddr,
-    config: WsConfig,
-) -> Option<WsTransport> {
-    let parts = upgraded.await.ok()?.downcast::<TokioIo<TcpStream>>().ok()?;
-    let stream = TcpStream::from_std(parts.io.into_inner().into_std().ok()?).ok()?;
-    // A new registration knows of no readiness; without it the first write would not even be tried.
-    stream.writable().await.ok()?;
-    Some(WsTransport::new(stream, peer, &parts.read_buf, config))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! WebSocket connections (RFC 6455): the handshake on hyper, then the socket out of hyper, so that an idle connection
-//! costs a socket, a small task and no buffer.
+//! WebSocket connections (RFC 6455): the handshake as a request and its answer, then a socket without HTTP around it,
+//! so that an idle connection costs a socket, a small task and no buffer.
 //!
 //! tungstenite does the protocol of what comes in: masks, fragments, control frames, UTF-8, limits. What goes out is
 //! framed into a buffer that all connections of a thread share and leaves in one write. Nothing here parses a message
@@ -8,10 +8,8 @@
 mod handshake;
 mod transport;
 
-pub use handshake::{HandshakeError, upgrade};
+pub use handshake::{HandshakeError, accept};
 pub use transport::WsTransport;
-
-use std::time::Duration;
 
 /// The subprotocol that is echoed when a client offers it.
 pub const SUBPROTOCOL: &str = "presence.v1";
@@ -21,6 +19,4 @@ pub const SUBPROTOCOL: &str = "presence.v1";
 pub struct WsConfig {
     /// Largest message from a client, in bytes.
     pub message_bytes_max: usize,
-    /// How long a client may take from its request to an open connection.
-    pub open_deadline: Duration,
 }

@@ -2,15 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 
 use async_trait::async_trait;
 use presence_core::error::CloseReason;
 use presence_core::frame::{Frame, FrameKind};
-use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError, TransportInfo};
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use presence_core::port::backlog::Backlog;
+use presence_core::port::transport::{
+    Departure, Incoming, Sent, Silence, Transport, TransportError, TransportInfo,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -36,9 +41,9 @@ thread_local! {
     static WRITE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One open WebSocket.
-pub struct WsTransport {
-    stream: TcpStream,
+/// One open WebSocket on a socket, whether that is encrypted or not.
+pub struct WsTransport<S> {
+    socket: S,
     codec: Box<WebSocketContext>,
     info: TransportInfo,
     message_bytes_max: usize,
@@ -47,17 +52,12 @@ pub struct WsTransport {
     /// Why nothing more can be read.
     broken: Option<TransportError>,
     /// Framed, and not taken by the socket yet.
-    waiting: Option<Box<Waiting>>,
+    backlog: Backlog,
 }
 
-struct Waiting {
-    bytes: Vec<u8>,
-    written: usize,
-}
-
-impl WsTransport {
+impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     /// Takes over a socket after the handshake; `early` is what came along with it.
-    pub fn new(stream: TcpStream, peer: SocketAddr, early: &[u8], config: WsConfig) -> Self {
+    pub fn new(socket: S, peer: SocketAddr, early: &[u8], config: WsConfig) -> Self {
         let limits = WebSocketConfig::default()
             .read_buffer_size(CODEC_BUFFER)
             .write_buffer_size(0)
@@ -65,13 +65,13 @@ impl WsTransport {
             .max_message_size(Some(config.message_bytes_max))
             .max_frame_size(Some(config.message_bytes_max));
         let mut transport = Self {
-            stream,
+            socket,
             codec: Box::new(WebSocketContext::new(Role::Server, Some(limits))),
-            info: TransportInfo { kind: "ws", peer },
+            info: TransportInfo { kind: "ws", peer, silence: Silence::IsDeath },
             message_bytes_max: config.message_bytes_max,
             inbox: VecDeque::new(),
             broken: None,
-            waiting: None,
+            backlog: Backlog::default(),
         };
         if !early.is_empty() {
             transport.take_in(early);
@@ -79,21 +79,45 @@ impl WsTransport {
         transport
     }
 
+    /// What came, as soon as something has.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        loop {
+            if let Some(incoming) = self.inbox.pop_front() {
+                if self.inbox.is_empty() {
+                    self.inbox = VecDeque::new();
+                }
+                return Poll::Ready(Ok(incoming));
+            }
+            if let Some(broken) = self.broken.take() {
+                return Poll::Ready(Err(broken));
+            }
+            if !self.backlog.is_empty() && self.resume(cx).map_err(io_error)? {
+                return Poll::Ready(Ok(Incoming::Drained));
+            }
+            ready!(self.poll_read(cx));
+        }
+    }
+
     /// Reads what the socket has, up to one buffer.
-    fn read_available(&mut self) {
-        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
-            Ok(0) => self.broken = Some(io_error(io::ErrorKind::UnexpectedEof.into())),
-            Ok(read) => self.take_in(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.broken = Some(io_error(error)),
-        });
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => {
+                    self.broken = Some(io_error(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(()) => self.take_in(buffer.filled()),
+                Err(error) => self.broken = Some(io_error(error)),
+            }
+            Poll::Ready(())
+        })
     }
 
     /// Takes whole messages out of `bytes`; tungstenite keeps what is not whole.
     fn take_in(&mut self, bytes: &[u8]) {
         let before = self.inbox.len();
         let mut replies = Vec::new();
-        let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: self.waiting.is_some() };
+        let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: !self.backlog.is_empty() };
         while self.broken.is_none() {
             match self.codec.read(&mut wire) {
                 Ok(Message::Text(text)) => self.inbox.push_back(Incoming::Text(text.into())),
@@ -130,69 +154,38 @@ impl WsTransport {
 
     /// Writes as much as the socket takes and keeps the rest, after what waits already.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.bytes.extend_from_slice(bytes);
-            return Ok(());
-        }
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.stream.try_write(&bytes[written..]) {
-                Ok(taken) => written += taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let rest = bytes[written..].to_vec();
-                    self.waiting = Some(Box::new(Waiting { bytes: rest, written: 0 }));
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        // Nobody is to be woken: `recv` asks again as long as something waits.
+        let mut cx = Context::from_waker(Waker::noop());
+        let socket = &mut self.socket;
+        self.backlog.write(bytes, |bytes| write_or_flush(socket, &mut cx, bytes))
     }
 
     /// Goes on with what waits. Says whether it is all out now.
-    fn write_waiting(&mut self) -> io::Result<bool> {
-        let Some(waiting) = &mut self.waiting else { return Ok(true) };
-        while waiting.written < waiting.bytes.len() {
-            match self.stream.try_write(&waiting.bytes[waiting.written..]) {
-                Ok(taken) => waiting.written += taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        self.waiting = None;
-        Ok(true)
+    fn resume(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let socket = &mut self.socket;
+        self.backlog.resume(|bytes| write_or_flush(socket, cx, bytes))
+    }
+}
+
+fn write_or_flush<S: AsyncWrite + Unpin>(
+    socket: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    match bytes {
+        [] => Pin::new(socket).poll_flush(cx).map_ok(|()| 0),
+        bytes => Pin::new(socket).poll_write(cx, bytes),
     }
 }
 
 #[async_trait]
-impl Transport for WsTransport {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTransport<S> {
     fn info(&self) -> &TransportInfo {
         &self.info
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {
-        loop {
-            if let Some(incoming) = self.inbox.pop_front() {
-                if self.inbox.is_empty() {
-                    self.inbox = VecDeque::new();
-                }
-                return Ok(incoming);
-            }
-            if let Some(broken) = self.broken.take() {
-                return Err(broken);
-            }
-            let interest = match self.waiting {
-                Some(_) => Interest::READABLE | Interest::WRITABLE,
-                None => Interest::READABLE,
-            };
-            let ready = self.stream.ready(interest).await.map_err(io_error)?;
-            if self.waiting.is_some() && ready.is_writable() && self.write_waiting().map_err(io_error)? {
-                return Ok(Incoming::Drained);
-            }
-            if ready.is_readable() {
-                self.read_available();
-            }
-        }
+        poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {
@@ -205,37 +198,52 @@ impl Transport for WsTransport {
                 written
             })
             .map_err(io_error)?;
-        Ok(if self.waiting.is_some() { Sent::Waiting } else { Sent::All })
+        Ok(if self.backlog.is_empty() { Sent::All } else { Sent::Waiting })
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes.len() - waiting.written)
+        self.backlog.len()
     }
 
     async fn close(&mut self, reason: CloseReason) {
-        while self.waiting.is_some() {
-            if self.stream.writable().await.is_err() || self.write_waiting().is_err() {
-                return;
-            }
+        if poll_fn(|cx| self.poll_empty(cx)).await.is_err() {
+            return;
         }
         let mut replies = Vec::new();
         let mut wire = MemoryWire { input: &[], replies: &mut replies, blocked: false };
         let frame = CloseFrame { code: CloseCode::from(reason.code()), reason: reason.sentence().into() };
         // It refuses when the peer has closed first; then the echo has been written already.
         let _ = self.codec.close(&mut wire, Some(frame));
-        if self.write(&replies).is_err() || self.stream.shutdown().await.is_err() {
+        if self.write(&replies).is_err() || poll_fn(|cx| self.poll_empty(cx)).await.is_err() {
             return;
         }
-        // Unread input would make the kernel reset the connection and with it the close frame.
-        while self.stream.readable().await.is_ok() {
-            let read = READ_BUFFER.with_borrow_mut(|buffer| self.stream.try_read(buffer));
-            match read {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
+        if poll_fn(|cx| Pin::new(&mut self.socket).poll_shutdown(cx)).await.is_ok() {
+            // Unread input would make the kernel reset the connection and with it the close frame.
+            poll_fn(|cx| self.poll_to_end(cx)).await;
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.resume(cx) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Reads and forgets whatever comes until the peer is done.
+    fn poll_to_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            loop {
+                let mut buffer = ReadBuf::new(buffer);
+                match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
+                    Ok(()) if !buffer.filled().is_empty() => {}
+                    Ok(()) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        })
     }
 }
 

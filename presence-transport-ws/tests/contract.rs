@@ -13,11 +13,10 @@ use presence_transport_ws::{WsConfig, WsTransport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const CONFIG: WsConfig =
-    WsConfig { message_bytes_max: MESSAGE_BYTES_MAX, open_deadline: Duration::from_secs(5) };
+const CONFIG: WsConfig = WsConfig { message_bytes_max: MESSAGE_BYTES_MAX };
 
 /// Both ends of a socket, after the handshake would have been.
-async fn sockets() -> Result<(WsTransport, TcpStream)> {
+async fn sockets() -> Result<(WsTransport<TcpStream>, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;
     let (server, peer) = listener.accept().await?;
@@ -55,7 +54,7 @@ const ENDS: u8 = 0x80;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 
-async fn next(transport: &mut WsTransport) -> Result<Incoming, TransportError> {
+async fn next(transport: &mut WsTransport<TcpStream>) -> Result<Incoming, TransportError> {
     loop {
         let incoming = tokio::time::timeout(Duration::from_secs(10), transport.recv());
         match incoming.await.expect("something comes in time")? {

@@ -33,7 +33,7 @@ const BANNED: [(&str, &str); 8] = [
 /// Who alone may use what.
 const OWNERS: [(&str, &[&str]); 2] = [
     ("tungstenite", &["presence-transport-ws", "presence-testkit"]),
-    ("hyper", &["presence-transport-ws", "presence-server"]),
+    ("hyper", &["presence-transport-ws", "presence-transport-sse", "presence-server"]),
 ];
 
 /// Prints what is wrong, and fails if anything is.

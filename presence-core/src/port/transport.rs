@@ -1,7 +1,9 @@
 //! [`Transport`]: one accepted connection as a duplex of whole messages. It parses none of them and knows no presence.
 
 use std::error::Error;
+use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +18,47 @@ pub struct TransportInfo {
     pub kind: &'static str,
     /// The other end of the socket.
     pub peer: SocketAddr,
+    /// What its silence means.
+    pub silence: Silence,
+}
+
+/// What it means that nothing comes after a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody is there: the wire itself answers pings, whatever the client does.
+    IsDeath,
+    /// Nothing, until the client has answered a ping once: the wire carries nothing back, so whether the peer is
+    /// there is for writes to find out. Who answers is held to it from then on.
+    MaySayNothing,
+}
+
+/// The way in to a transport whose peer speaks over other connections.
+pub trait Inlet: Debug + Send + Sync {
+    /// Takes all of these messages, which [`Transport::recv`] then gives in this order, or none.
+    ///
+    /// # Errors
+    /// If they can not be taken.
+    fn post(&self, texts: Vec<Bytes>) -> Result<(), PostError>;
+}
+
+/// Why an [`Inlet`] took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PostError {
+    /// A message is above the size limit.
+    #[error("a message may have at most {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Too many messages wait to be taken in.
+    #[error("{limit} messages wait to be taken in; send slower")]
+    Full {
+        /// How many may wait.
+        limit: usize,
+    },
+    /// The connection is over.
+    #[error("the connection is over")]
+    Over,
 }
 
 /// What [`Transport::recv`] found.
@@ -98,6 +141,11 @@ pub trait Transport: Send + 'static {
 
     /// Bytes that [`Sent::Waiting`] left behind.
     fn waiting_bytes(&self) -> usize;
+
+    /// The way in for what the peer says over other connections, if the wire itself carries nothing back.
+    fn inlet(&self) -> Option<Arc<dyn Inlet>> {
+        None
+    }
 
     /// Tells the peer why, if the wire can carry that, and ends the connection. Best effort, and bounded in time by
     /// the caller.

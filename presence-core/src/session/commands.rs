@@ -197,9 +197,23 @@ impl Session {
                 self.say_connected(now, &None);
             }
         }
-        let entry = self.take_seat(&room)?;
         let identity = self.known()?;
         identity.profile = identity.profile.with(claim);
+        self.enter(room, state, since, reference)
+    }
+
+    /// Asks a room to let the session in.
+    pub(super) fn enter(
+        &mut self,
+        room: RoomId,
+        state: Option<StatePatch>,
+        since: Option<Since>,
+        reference: &Reference,
+    ) -> Result<(), CommandError> {
+        let user = self.known()?.profile.id.clone();
+        self.may_enter(&user, &room)?;
+        let entry = self.take_seat(&room)?;
+        let identity = self.known()?;
         let (profile, active) = (Arc::clone(&identity.profile), identity.active);
         let join = Join { profile, active, state, since, entry, reference: reference.clone() };
         self.outputs.push(SessionOutput::Route { room, command: RoomCommand::Join(join) });

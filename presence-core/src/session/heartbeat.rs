@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::port::transport::Silence;
 use crate::time::Timestamp;
 
 /// A deadline that is noticed later than this was missed by us, not by the peer: the process slept, or was stopped.
@@ -17,6 +18,7 @@ pub(super) struct Heartbeat {
     heard: Timestamp,
     phase: Phase,
     rtt: Option<Duration>,
+    silence: Silence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +48,13 @@ pub(super) enum Beat {
 
 impl Heartbeat {
     /// Begins with a ping at once.
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { heard: now, phase: Phase::Quiet { ping_at: now, next: Next::Second }, rtt: None }
+    pub(super) fn new(now: Timestamp, silence: Silence) -> Self {
+        Self { heard: now, phase: Phase::Quiet { ping_at: now, next: Next::Second }, rtt: None, silence }
+    }
+
+    /// Begins again, since from now on somebody is there to be pinged.
+    pub(super) fn restart(&mut self, now: Timestamp) {
+        *self = Self::new(now, self.silence);
     }
 
     /// Something came.
@@ -78,12 +85,14 @@ impl Heartbeat {
                 if now < dead_at {
                     return Beat::Nothing;
                 }
-                if now.since(dead_at) <= OWN_LAG {
-                    return Beat::Dead;
+                if self.is_held_to_answer() {
+                    if now.since(dead_at) <= OWN_LAG {
+                        return Beat::Dead;
+                    }
+                    let dead_at = now + limits.heartbeat_timeout;
+                    self.phase = Phase::Pinged { pinged, dead_at, answered, next };
+                    return Beat::Nothing;
                 }
-                let dead_at = now + limits.heartbeat_timeout;
-                self.phase = Phase::Pinged { pinged, dead_at, answered, next };
-                return Beat::Nothing;
             }
             let (wait, next) = match next {
                 Next::Second => (limits.heartbeat.min(SECOND_PING), Next::Third),
@@ -99,6 +108,13 @@ impl Heartbeat {
                 Beat::Ping
             }
             _ => Beat::Nothing,
+        }
+    }
+
+    fn is_held_to_answer(&self) -> bool {
+        match self.silence {
+            Silence::IsDeath => true,
+            Silence::MaySayNothing => self.rtt.is_some(),
         }
     }
 
@@ -129,7 +145,7 @@ mod tests {
     #[test]
     fn silence_after_a_ping_is_death_and_any_sign_is_life() {
         let limits = Limits::default();
-        let mut heartbeat = Heartbeat::new(at(1000));
+        let mut heartbeat = Heartbeat::new(at(1000), Silence::IsDeath);
         assert_eq!(heartbeat.beat(at(1000), 7, &limits), Beat::Ping);
         assert_eq!(heartbeat.beat(at(10_999), 7, &limits), Beat::Nothing);
         heartbeat.heard(at(10_999));
@@ -140,9 +156,20 @@ mod tests {
     }
 
     #[test]
+    fn on_a_wire_that_carries_nothing_back_only_who_has_answered_is_held_to_it() {
+        let limits = Limits::default();
+        let mut heartbeat = Heartbeat::new(at(0), Silence::MaySayNothing);
+        assert_eq!(heartbeat.beat(at(0), 0, &limits), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(10_000), 0, &limits), Beat::Ping);
+        heartbeat.answered(at(10_050));
+        assert_eq!(heartbeat.beat(at(20_000), 0, &limits), Beat::Ping);
+        assert_eq!(heartbeat.beat(at(30_000), 0, &limits), Beat::Dead);
+    }
+
+    #[test]
     fn the_round_trip_is_measured_once_per_ping() {
         let limits = Limits::default();
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(at(0), Silence::IsDeath);
         assert_eq!(heartbeat.answered(at(0)), None);
         heartbeat.beat(at(0), 0, &limits);
         assert_eq!(heartbeat.answered(at(40)), Some(Duration::from_millis(40)));
@@ -153,7 +180,7 @@ mod tests {
     #[test]
     fn p6_a_server_that_slept_gives_its_peers_the_time_it_missed() {
         let limits = Limits::default();
-        let mut heartbeat = Heartbeat::new(at(0));
+        let mut heartbeat = Heartbeat::new(at(0), Silence::IsDeath);
         heartbeat.beat(at(0), 0, &limits);
         assert_eq!(heartbeat.beat(at(60_000), 0, &limits), Beat::Nothing);
         assert_eq!(heartbeat.next(), at(70_000));
@@ -164,7 +191,7 @@ mod tests {
     fn the_pings_of_a_storm_spread_over_the_interval() {
         let limits = Limits::default();
         let third = |spread| {
-            let mut heartbeat = Heartbeat::new(at(0));
+            let mut heartbeat = Heartbeat::new(at(0), Silence::IsDeath);
             heartbeat.beat(at(0), spread, &limits);
             heartbeat.answered(at(1));
             heartbeat.beat(at(10_000), spread, &limits);

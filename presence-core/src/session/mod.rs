@@ -17,11 +17,11 @@ use crate::feed::{FeedReader, Gathered};
 use crate::frame::{Frame, Message};
 use crate::id::{ConnectionId, RoomId, SessionId, UserId};
 use crate::limits::Limits;
-use crate::port::transport::Sent;
+use crate::port::transport::{Sent, Silence};
 use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
 use crate::time::{Now, Timestamp};
-use crate::wire::{self, Reference};
+use crate::wire::{self, Reference, Since};
 use budget::{Budget, Offences};
 use heartbeat::{Beat, Heartbeat};
 
@@ -40,6 +40,20 @@ pub struct Opening {
     pub session: Option<SessionId>,
     /// The session if the client chooses none.
     pub fallback_session: SessionId,
+    /// Whether it enters the default room by itself.
+    pub entry: OwnEntry,
+    /// What its wire's silence means.
+    pub silence: Silence,
+}
+
+/// Whether a connection enters its default room by itself, as soon as its user is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OwnEntry {
+    /// It waits for the client to say so.
+    #[default]
+    None,
+    /// It does, and has read the room up to here, if ever.
+    Enter(Option<Since>),
 }
 
 /// Something that a session wants done.
@@ -122,7 +136,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Phase {
     /// Nobody knows who it is yet.
-    Opening { until: Timestamp, fallback_session: SessionId },
+    Opening { until: Timestamp, fallback_session: SessionId, entry: OwnEntry },
     /// Somebody.
     Ready(Identity),
     /// It is over.
@@ -156,12 +170,13 @@ struct Seat {
 impl Session {
     /// A connection that has just opened.
     pub fn open(now: Now, opening: Opening, limits: Arc<Limits>) -> Self {
-        let Opening { connection, default_room, user, name, session, fallback_session } = opening;
+        let Opening { connection, default_room, user, name, session, fallback_session, entry, silence } =
+            opening;
         let mut opened = Self {
             connection,
             default_room,
-            phase: Phase::Opening { until: now.at + limits.hello, fallback_session },
-            heartbeat: Heartbeat::new(now.at),
+            phase: Phase::Opening { until: now.at + limits.hello, fallback_session, entry },
+            heartbeat: Heartbeat::new(now.at, silence),
             budget: Budget::new(now.at, &limits),
             offences: Offences::default(),
             entries: 0,
@@ -178,6 +193,10 @@ impl Session {
         } else if let (Some(session), Phase::Opening { fallback_session, .. }) = (session, &mut opened.phase)
         {
             *fallback_session = session;
+        }
+        // Who speaks over other connections has to know first which connection it speaks for.
+        if opened.user().is_none() && silence == Silence::MaySayNothing {
+            opened.say(wire::opened(connection, now.wall));
         }
         opened
     }
@@ -381,10 +400,16 @@ impl Session {
             (None, Phase::Closed) => return,
         };
         self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
-        self.phase = Phase::Ready(Identity { profile, session, chosen_by, active: true });
+        let ready = Phase::Ready(Identity { profile, session, chosen_by, active: true });
+        let before = std::mem::replace(&mut self.phase, ready);
         self.say_connected(now, reference);
-        self.heartbeat = Heartbeat::new(now.at);
+        self.heartbeat.restart(now.at);
         self.beat(now);
+        if let Phase::Opening { entry: OwnEntry::Enter(since), .. } = before
+            && let Err(error) = self.enter(self.default_room.clone(), None, since, &None)
+        {
+            self.refuse(&error, &None);
+        }
     }
 
     fn say_connected(&mut self, now: Now, reference: &Reference) {

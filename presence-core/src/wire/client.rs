@@ -12,6 +12,9 @@ use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::Color;
 
+/// Longest epoch that a client may name; another server's may look otherwise.
+const EPOCH_BYTES_MAX: usize = 128;
+
 /// A client message with its `ref`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
@@ -86,6 +89,18 @@ pub struct Since {
     pub epoch: Box<str>,
     /// How far it has read.
     pub version: Version,
+}
+
+impl Since {
+    /// Reads an event's id as [`EventId`](crate::frame::EventId) writes it: `room;epoch;version`. `None` if it is
+    /// something else, such as the id of another server's event.
+    pub fn of_event(id: &str) -> Option<(RoomId, Self)> {
+        let mut parts = id.split(';');
+        let room = RoomId::parse(parts.next()?).ok()?;
+        let epoch = parts.next().filter(|epoch| epoch.len() <= EPOCH_BYTES_MAX)?.into();
+        let version = Version::new(parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some((room, Self { epoch, version }))
+    }
 }
 
 /// What a join says about its user. Nothing in it is believed without the server's consent.
@@ -258,7 +273,7 @@ impl<'a> Object<'a> {
     }
 
     fn since(&self) -> Result<Since, CommandError> {
-        let epoch = self.text("epoch", 128)?.ok_or_else(|| self.bad("epoch", "is missing"))?;
+        let epoch = self.text("epoch", EPOCH_BYTES_MAX)?.ok_or_else(|| self.bad("epoch", "is missing"))?;
         let version = self.required("version", "a whole number of 0 or more")?;
         Ok(Since { epoch, version: Version::new(version) })
     }

@@ -1,14 +1,16 @@
 //! What the server says, encoded once for all its receivers. The model's types are not serializable: each message
 //! here has a struct of its own, and these structs are the wire.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::json::{Json, Reference, State};
 use super::user::User;
 use crate::digest::Digest;
-use crate::error::CommandError;
-use crate::frame::Message;
+use crate::error::{CloseReason, CommandError};
+use crate::frame::{EventId, Message};
 use crate::id::{ConnectionId, Epoch, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::Profile;
@@ -24,6 +26,29 @@ pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
 
 fn message(body: &impl Serialize) -> Message {
     Message::new(encode(body))
+}
+
+/// `opened`: an event stream is open and nobody known yet. It says where to post to who it is.
+pub fn opened(connection: ConnectionId, wall: WallTime) -> Message {
+    #[derive(Serialize)]
+    struct Opened {
+        r#type: &'static str,
+        connection_id: String,
+        server_time: i64,
+    }
+    let connection_id = connection.to_string();
+    message(&Opened { r#type: "opened", connection_id, server_time: wall.as_unix_millis() })
+}
+
+/// `close`: the end of an event stream, with what a WebSocket's close frame says.
+pub fn close(reason: CloseReason) -> Message {
+    #[derive(Serialize)]
+    struct Close {
+        r#type: &'static str,
+        code: u16,
+        reason: &'static str,
+    }
+    message(&Close { r#type: "close", code: reason.code(), reason: reason.sentence() })
 }
 
 /// `connected`: the user is known.
@@ -128,7 +153,8 @@ pub fn server_draining(retry_after_millis: u64) -> Message {
         r#type: &'static str,
         retry_after_ms: u64,
     }
-    message(&Draining { r#type: "server_draining", retry_after_ms: retry_after_millis })
+    let draining = Draining { r#type: "server_draining", retry_after_ms: retry_after_millis };
+    Message::retry(encode(&draining), Duration::from_millis(retry_after_millis))
 }
 
 /// A room at a version: what every message about the room as a whole says first.
@@ -142,6 +168,12 @@ pub struct RoomStand<'a> {
     pub version: Version,
     /// The digest of the roster at that version.
     pub digest: Digest,
+}
+
+impl RoomStand<'_> {
+    fn event_id(self) -> EventId {
+        EventId { room: self.room.clone(), epoch: self.epoch.clone(), version: self.version }
+    }
 }
 
 /// Why a client gets a snapshot.
@@ -218,7 +250,7 @@ pub fn current_users(
         reference: &'a Reference,
         users: &'a Json,
     }
-    message(&CurrentUsers {
+    let snapshot = CurrentUsers {
         r#type: "presence:currentUsers",
         room: stand.room.as_str(),
         epoch: stand.epoch.as_str(),
@@ -228,7 +260,8 @@ pub fn current_users(
         own: Own { user_id: own.0.as_str(), session_id: own.1.as_str() },
         reference,
         users: &roster.0,
-    })
+    };
+    Message::versioned(encode(&snapshot), stand.event_id())
 }
 
 /// `presence:restored`: the session was still held, and this is what it had.
@@ -268,14 +301,15 @@ pub fn synced(stand: RoomStand<'_>, reference: &Reference) -> Message {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: &'a Reference,
     }
-    message(&Synced {
+    let synced = Synced {
         r#type: "presence:synced",
         room: stand.room.as_str(),
         epoch: stand.epoch.as_str(),
         version: stand.version.number(),
         digest: stand.digest.to_string(),
         reference,
-    })
+    };
+    Message::versioned(encode(&synced), stand.event_id())
 }
 
 /// `presence:cursors`: the latest of each session that moved.

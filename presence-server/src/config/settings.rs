@@ -27,6 +27,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     server("header_timeout_ms", "How long a request's headers may take"),
     server("body_timeout_ms", "How long a request's body may take; a slower one is answered with 408"),
     server("body_bytes_max", "Largest body of a request; a larger one is answered with 413"),
+    server("posts_max", "Messages posted to one event stream that may wait; one more is answered with 429"),
+    server(
+        "silent_timeout_ms",
+        "How long a peer may acknowledge nothing before TCP gives it up; finds dead event streams",
+    ),
     server("shards", "Tasks that share the rooms among them; half the cores unless set"),
     server("log_level", "error, warn, info, debug, trace, or a filter such as presence_server=debug"),
     server("log_format", "auto, pretty or json; auto is pretty on a terminal"),

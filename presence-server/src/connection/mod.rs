@@ -11,7 +11,7 @@ use std::sync::Arc;
 use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
-use presence_core::session::{Opening, Session};
+use presence_core::session::{Opening, OwnEntry, Session};
 use tracing::info;
 
 use crate::clock::Clock;
@@ -45,6 +45,8 @@ pub struct Hello {
     pub session: Option<SessionId>,
     /// The room that a message without `room` means; the lobby if absent.
     pub room: Option<RoomId>,
+    /// Whether it enters that room by itself.
+    pub entry: OwnEntry,
 }
 
 impl Connections {
@@ -67,6 +69,7 @@ impl Connections {
     /// Takes a new connection over, in a task of its own.
     pub fn open(self: &Arc<Self>, transport: Box<dyn Transport>, hello: Hello) {
         let connection = ConnectionId::from_random(random::bits128());
+        let transport_info = *transport.info();
         let opening = Opening {
             connection,
             default_room: hello.room.unwrap_or_else(RoomId::lobby),
@@ -74,10 +77,11 @@ impl Connections {
             name: hello.name,
             session: hello.session,
             fallback_session: SessionId::from_random(random::bits128()),
+            entry: hello.entry,
+            silence: transport_info.silence,
         };
         let mailbox = Arc::new(Mailbox::default());
-        self.registry.enter(connection, &mailbox);
-        let transport_info = *transport.info();
+        self.registry.enter(connection, &mailbox, transport.inlet());
         self.metrics.connection_opened(transport_info.kind);
         info!(
             connection = %connection,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use presence_core::id::ConnectionId;
+use presence_core::port::transport::Inlet;
 use tokio::sync::Notify;
 
 use super::mailbox::Mailbox;
@@ -14,7 +15,7 @@ const RETURN_SPREAD_MILLIS: u64 = 5_000;
 /// How many connections' return one millisecond is given.
 const RETURNS_PER_MILLI: u64 = 10;
 
-/// Mailboxes by connection.
+/// What reaches a connection, by its id.
 #[derive(Debug, Default)]
 pub struct Registry {
     open: Mutex<Open>,
@@ -23,9 +24,15 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Open {
-    mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
+    connections: HashMap<ConnectionId, Entry>,
     /// Set once the server drains: who opens now is told at once.
     draining: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    mailbox: Arc<Mailbox>,
+    inlet: Option<Arc<dyn Inlet>>,
 }
 
 impl Registry {
@@ -34,9 +41,9 @@ impl Registry {
     }
 
     /// A connection has opened.
-    pub fn enter(&self, id: ConnectionId, mailbox: &Arc<Mailbox>) {
+    pub fn enter(&self, id: ConnectionId, mailbox: &Arc<Mailbox>, inlet: Option<Arc<dyn Inlet>>) {
         let mut open = self.open();
-        open.mailboxes.insert(id, Arc::clone(mailbox));
+        open.connections.insert(id, Entry { mailbox: Arc::clone(mailbox), inlet });
         if open.draining {
             mailbox.drain(RETURN_SPREAD_MILLIS);
         }
@@ -45,15 +52,20 @@ impl Registry {
     /// It is gone.
     pub fn leave(&self, id: ConnectionId) {
         let mut open = self.open();
-        open.mailboxes.remove(&id);
-        if open.mailboxes.is_empty() {
+        open.connections.remove(&id);
+        if open.connections.is_empty() {
             self.emptied.notify_waiters();
         }
     }
 
+    /// The way in to a connection, if there is such a connection, and if it has one.
+    pub fn inlet(&self, id: ConnectionId) -> Option<Option<Arc<dyn Inlet>>> {
+        self.open().connections.get(&id).map(|entry| entry.inlet.clone())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.open().mailboxes.len()
+        self.open().connections.len()
     }
 
     /// Whether there is none.
@@ -65,8 +77,8 @@ impl Registry {
     pub fn drain(&self) {
         let mut open = self.open();
         open.draining = true;
-        let spread = (open.mailboxes.len() as u64 / RETURNS_PER_MILLI).clamp(100, RETURN_SPREAD_MILLIS);
-        for (turn, mailbox) in open.mailboxes.values().enumerate() {
+        let spread = (open.connections.len() as u64 / RETURNS_PER_MILLI).clamp(100, RETURN_SPREAD_MILLIS);
+        for (turn, Entry { mailbox, .. }) in open.connections.values().enumerate() {
             // A stride that shares no factor with the span visits all of it.
             mailbox.drain(100 + (turn as u64).wrapping_mul(7_919) % spread);
         }

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::connection;
 use super::router::Router;
+use super::socket::Socket;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -110,7 +109,7 @@ impl Acceptor {
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        // A connection outlives this task when it becomes a WebSocket; the registry counts it from then on.
+        // A connection outlives this task when it leaves HTTP; the registry counts it from then on.
         if self.open.fetch_add(1, Ordering::Relaxed) + self.router.connection_count() >= self.connections_max
         {
             self.open.fetch_sub(1, Ordering::Relaxed);
@@ -123,20 +122,7 @@ impl Acceptor {
         let header_timeout = self.header_timeout;
         tokio::spawn(async move {
             let _counted = counted;
-            let service = service_fn(move |request| {
-                let answer = Arc::clone(&router).answer(request, peer);
-                async move { Ok::<_, std::convert::Infallible>(answer.await) }
-            });
-            let served = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(header_timeout)
-                .max_buf_size(16 * 1024)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades()
-                .await;
-            if let Err(error) = served {
-                debug!(%peer, %error, "HTTP connection failed");
-            }
+            connection::serve(Socket::Plain(stream), peer, router, header_timeout).await;
         });
     }
 }

@@ -2,12 +2,15 @@
 
 pub mod accept;
 mod answer;
-#[cfg_attr(not(test), expect(dead_code, reason = "the routes that take a body are still to come"))]
 mod body;
+mod connection;
 mod origin;
 mod page;
 mod presence;
 mod query;
 mod router;
+mod socket;
+mod stream;
 
 pub use router::Router;
+pub(crate) use socket::set_patience;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -10,9 +11,11 @@ use hyper::{Method, Request, StatusCode};
 use tracing::debug;
 
 use super::answer::{Answer, HttpError, json, text};
-use super::{origin, page, presence};
+use super::body::read_body;
+use super::connection::{Leave, Reply};
+use super::{origin, page, presence, stream};
 use crate::config::Config;
-use crate::connection::Connections;
+use crate::connection::{Connections, Hello};
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
@@ -33,6 +36,8 @@ pub struct Router {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     WebSocket,
+    EventStream,
+    Post,
     Presence,
     Health,
     Ready,
@@ -45,9 +50,11 @@ impl Route {
     fn of(path: &str) -> Self {
         match path {
             "/ws" => Self::WebSocket,
+            "/sse" => Self::EventStream,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
+            _ if connection_of(path).is_some() => Self::Post,
             _ if presence::room_of(path).is_some() => Self::Presence,
             _ if page::get(path).is_some() => Self::Page,
             _ => Self::None,
@@ -57,6 +64,8 @@ impl Route {
     const fn as_str(self) -> &'static str {
         match self {
             Self::WebSocket => "/ws",
+            Self::EventStream => "/sse",
+            Self::Post => "/sse/{connection_id}",
             Self::Presence => "/v1/rooms/{room}/presence",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
@@ -84,21 +93,19 @@ impl Router {
     }
 
     /// Answers one request; never fails.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
         let route = Route::of(request.uri().path());
         let id = request_id(&request);
         let method = request.method().clone();
-        let mut answer = match self.route(route, request, peer).await {
-            Ok(answer) => answer,
-            Err(error) => error.answer(),
-        };
-        let status = answer.status().as_u16();
+        let mut reply =
+            self.route(route, request, peer).await.unwrap_or_else(|error| Reply::Answer(error.answer()));
+        let status = reply.status().as_u16();
         self.metrics.http_answered(route.as_str(), status);
         debug!(request = id.to_str().unwrap_or_default(), %method, route = route.as_str(), status, "request answered");
-        let headers = answer.headers_mut();
+        let headers = reply.headers_mut();
         headers.insert(REQUEST_ID, id);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        answer
+        reply
     }
 
     async fn route(
@@ -106,13 +113,21 @@ impl Router {
         route: Route,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Result<Answer, HttpError> {
-        if route != Route::None && !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let message = format!("this address takes GET, not {}", request.method());
+    ) -> Result<Reply, HttpError> {
+        let method = request.method();
+        let (fits, takes) = match route {
+            Route::None => (true, ""),
+            Route::Post => (*method == Method::POST, "POST"),
+            _ => (matches!(*method, Method::GET | Method::HEAD), "GET"),
+        };
+        if !fits {
+            let message = format!("this address takes {takes}, not {method}");
             return Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "bad_message", message));
         }
-        match route {
-            Route::WebSocket => self.web_socket(request, peer),
+        let answer = match route {
+            Route::WebSocket => return self.open(stream::web_socket, &request, peer).map(Reply::Leave),
+            Route::EventStream => return self.open(stream::event_stream, &request, peer).map(Reply::Leave),
+            Route::Post => self.post(request).await,
             Route::Presence => {
                 let uri = request.uri();
                 let room = presence::room_of(uri.path()).unwrap_or_default();
@@ -128,40 +143,37 @@ impl Router {
             }
             Route::Page => page::get(request.uri().path()).ok_or_else(not_found),
             Route::None => Err(not_found()),
-        }
+        };
+        answer.map(Reply::Answer)
     }
 
-    #[cfg(feature = "ws")]
-    fn web_socket(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Answer, HttpError> {
-        use presence_transport_ws::{WsConfig, upgrade};
-
+    /// Opens a stream, whichever kind it is.
+    fn open(&self, kind: Opener, request: &Request<Incoming>, peer: SocketAddr) -> Result<Leave, HttpError> {
         if self.draining.load(Ordering::Relaxed) {
-            return Err(HttpError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the server is going away",
-            ));
+            let message = "the server is going away";
+            return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message));
         }
         origin::check(request.headers(), &self.config.allowed_origins)?;
         let hello = super::query::hello(request.uri().query(), self.config.name_chars_max)?;
-        let config = WsConfig {
-            message_bytes_max: self.config.message_bytes_max,
-            open_deadline: std::time::Duration::from_millis(self.config.header_timeout_ms),
-        };
-        let connections = Arc::clone(&self.connections);
-        let opened =
-            upgrade(request, peer, config, move |transport| connections.open(Box::new(transport), hello));
-        match opened {
-            Ok(switching) => Ok(switching.map(|_| http_body_util::Full::default())),
-            Err(error) => Err(HttpError::new(error.status(), "bad_message", error.to_string())),
-        }
+        kind(request, peer, hello, &self.config, &self.connections)
     }
 
-    #[cfg(not(feature = "ws"))]
-    fn web_socket(&self, _: Request<Incoming>, _: SocketAddr) -> Result<Answer, HttpError> {
-        let message = "WebSocket is not built into this server: build it with `--features ws`";
-        Err(HttpError::new(StatusCode::NOT_FOUND, "not_found", message))
+    async fn post(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
+        origin::check(request.headers(), &self.config.allowed_origins)?;
+        let (head, body) = request.into_parts();
+        let timeout = Duration::from_millis(self.config.body_timeout_ms);
+        let body = read_body(body, self.config.body_bytes_max, timeout).await?;
+        let connection = connection_of(head.uri.path()).unwrap_or_default();
+        stream::post(connection, &body, &self.config, &self.connections)
     }
+}
+
+type Opener =
+    fn(&Request<Incoming>, SocketAddr, Hello, &Config, &Arc<Connections>) -> Result<Leave, HttpError>;
+
+/// The connection that a message is posted to.
+fn connection_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/sse/")
 }
 
 fn not_found() -> HttpError {

@@ -1,6 +1,9 @@
 //! A client on real sockets. It keeps a transcript and a [`View`] of each room; a message that breaks an invariant is
 //! an error of the call that received it.
 
+pub mod events;
+mod sse;
+mod wire;
 mod ws;
 
 use std::collections::BTreeMap;
@@ -10,9 +13,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::view::View;
 use crate::wire::ServerMessage;
+pub use sse::SseWire;
+pub use wire::Wire;
 pub use ws::WsWire;
 
 /// How long a client waits for what should come.
@@ -26,10 +33,9 @@ const SHOWN: usize = 30;
 pub enum Kind {
     /// WebSocket.
     Ws,
+    /// Server-Sent Events, and posts.
+    Sse,
 }
-
-/// All kinds: another one is one more entry here.
-pub const KINDS: [Kind; 1] = [Kind::Ws];
 
 /// What comes over a wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +49,12 @@ pub enum Received {
 /// Who connects.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// The user.
+    /// The user. Like the others, as it stands in a URL.
     pub user: String,
     /// The session; the server chooses one if absent.
     pub session: Option<String>,
+    /// What others read; their id if absent.
+    pub name: Option<String>,
     /// Bytes of the socket's receive buffer, for a client that is meant to stop reading.
     pub receive_buffer: Option<usize>,
 }
@@ -54,12 +62,16 @@ pub struct Credentials {
 impl Credentials {
     /// A user, with a session.
     pub fn new(user: &str, session: &str) -> Self {
-        Self { user: user.to_owned(), session: Some(session.to_owned()), receive_buffer: None }
+        Self { user: user.to_owned(), session: Some(session.to_owned()), ..Self::default() }
     }
 
     fn query(&self) -> String {
-        let session = self.session.as_ref().map_or(String::new(), |session| format!("&session_id={session}"));
-        format!("?user_id={}{session}", self.user)
+        let mut query = format!("?user_id={}", self.user);
+        let others = [("session_id", &self.session), ("user_name", &self.name)];
+        for (name, value) in others.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            query.push_str(&format!("&{name}={value}"));
+        }
+        query
     }
 }
 
@@ -67,7 +79,7 @@ impl Credentials {
 #[derive(Debug)]
 pub struct Client {
     name: String,
-    wire: WsWire,
+    wire: Wire,
     views: BTreeMap<String, View>,
     transcript: Vec<String>,
 }
@@ -108,9 +120,7 @@ impl Client {
         query: &str,
         receive_buffer: Option<usize>,
     ) -> Result<Self> {
-        let wire = match kind {
-            Kind::Ws => WsWire::connect(server, &format!("/ws{query}"), receive_buffer).await?,
-        };
+        let wire = Wire::connect(kind, server, query, receive_buffer).await?;
         Ok(Self { name: name.to_owned(), wire, views: BTreeMap::new(), transcript: Vec::new() })
     }
 
@@ -123,7 +133,7 @@ impl Client {
     }
 
     /// The raw wire.
-    pub fn wire(&mut self) -> &mut WsWire {
+    pub fn wire(&mut self) -> &mut Wire {
         &mut self.wire
     }
 
@@ -279,12 +289,18 @@ impl Client {
         }
     }
 
-    /// Closes in good order with a code (1000: done, 1001: the page goes away), and waits for the server's echo.
+    /// Closes in good order with a code (1000: done, 1001: the page goes away), and waits for the server to end it
+    /// too. A wire without close codes leaves its rooms first if it is done.
     ///
     /// # Errors
     /// If the server does not answer.
     pub async fn close(mut self, code: u16) -> Result<()> {
-        self.wire.send_close(code).await?;
+        if matches!(self.wire, Wire::Sse(_)) && code == 1000 {
+            for room in self.views.keys().cloned().collect::<Vec<_>>() {
+                self.send(&json!({"type": "presence:leave", "room": room})).await?;
+            }
+        }
+        self.wire.close(code).await?;
         self.closed().await?;
         Ok(())
     }
@@ -301,5 +317,30 @@ impl Client {
             let _ = writeln!(text, "  {shown}");
         }
         anyhow!(text)
+    }
+}
+
+/// A socket to a server.
+async fn dial(server: SocketAddr, receive_buffer: Option<usize>) -> Result<TcpStream> {
+    let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(u32::try_from(bytes)?)?;
+    }
+    let stream = socket.connect(server).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The head of an answer, and what came along with it.
+async fn head_of_answer(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
+    let mut answer = Vec::new();
+    loop {
+        if let Some(at) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+            let rest = answer.split_off(at + 4);
+            return Ok((String::from_utf8(answer)?, rest));
+        }
+        if stream.read_buf(&mut answer).await? == 0 {
+            bail!("no answer but {:?}", String::from_utf8_lossy(&answer));
+        }
     }
 }

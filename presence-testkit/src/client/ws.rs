@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -37,35 +37,21 @@ impl WsWire {
     /// # Errors
     /// If the server refuses; the error has its answer.
     pub async fn connect(server: SocketAddr, path: &str, receive_buffer: Option<usize>) -> Result<Self> {
-        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(bytes) = receive_buffer {
-            socket.set_recv_buffer_size(u32::try_from(bytes)?)?;
-        }
-        let mut stream = socket.connect(server).await?;
-        stream.set_nodelay(true)?;
+        let mut stream = super::dial(server, receive_buffer).await?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        let end = loop {
-            if let Some(at) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut answer).await? == 0 {
-                bail!("refused: {}", String::from_utf8_lossy(&answer));
-            }
-        };
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let (head, rest) = super::head_of_answer(&mut stream).await?;
         if !head.starts_with("HTTP/1.1 101") {
-            bail!("refused: {}", String::from_utf8_lossy(&answer));
+            bail!("refused: {head}{}", String::from_utf8_lossy(&rest));
         }
         // The example of RFC 6455 section 1.3 has this key and this answer to it.
         if !head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
             bail!("the server does not know the key: {head}");
         }
-        Ok(Self::over(stream, answer.split_off(end)))
+        Ok(Self::over(stream, rest))
     }
 
     /// Speaks over a stream on which hands have been shaken; `input` came along with that.

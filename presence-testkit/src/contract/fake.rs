@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use presence_core::error::CloseReason;
 use presence_core::frame::Frame;
-use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError, TransportInfo};
+use presence_core::port::transport::{
+    Departure, Incoming, Sent, Silence, Transport, TransportError, TransportInfo,
+};
 use tokio::sync::mpsc;
 
 use super::transport::{Fixture, MESSAGE_BYTES_MAX, Peer};
@@ -44,7 +46,11 @@ enum FromPeer {
 pub fn pair() -> (FakeTransport, FakePeer) {
     let (sending, incoming) = mpsc::channel(WIRE);
     let (outgoing, receiving) = mpsc::channel(WIRE);
-    let info = TransportInfo { kind: "fake", peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+    let info = TransportInfo {
+        kind: "fake",
+        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        silence: Silence::IsDeath,
+    };
     (FakeTransport { info, incoming, outgoing, waiting: VecDeque::new() }, FakePeer { sending, receiving })
 }
 

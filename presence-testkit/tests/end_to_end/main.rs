@@ -3,10 +3,12 @@
 
 mod close_codes;
 mod errors;
+mod event_stream;
 mod half_dead;
 mod http;
 mod join_leave;
 mod lagged;
+mod moving;
 mod rapid;
 mod replay;
 mod restore;
@@ -16,17 +18,25 @@ mod storm;
 mod tabs;
 mod takeover;
 
-/// Runs each test on each kind of transport.
+/// Runs each test on each kind of transport. Another kind is one more line here.
 macro_rules! on_every_kind {
     ($($name:ident),* $(,)?) => {
-        mod ws {
+        crate::on_kind! { ws: Ws, $($name),* }
+        crate::on_kind! { sse: Sse, $($name),* }
+    };
+}
+pub(crate) use on_every_kind;
+
+macro_rules! on_kind {
+    ($module:ident: $kind:ident, $($name:ident),*) => {
+        mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() -> anyhow::Result<()> {
-                    super::$name(presence_testkit::client::Kind::Ws).await
+                    super::$name(presence_testkit::client::Kind::$kind).await
                 }
             )*
         }
     };
 }
-pub(crate) use on_every_kind;
+pub(crate) use on_kind;

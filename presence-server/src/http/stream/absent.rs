@@ -1,0 +1,52 @@
+//! What a server answers where a kind of transport is not built in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+
+use crate::config::Config;
+use crate::connection::{Connections, Hello};
+use crate::http::answer::HttpError;
+use crate::http::connection::Leave;
+
+fn not_built_in(kind: &str, feature: &str) -> HttpError {
+    let message = format!("{kind} is not built into this server: build it with `--features {feature}`");
+    HttpError::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+/// `GET /ws`.
+#[cfg(not(feature = "ws"))]
+pub(in crate::http) fn web_socket(
+    _: &Request<Incoming>,
+    _: SocketAddr,
+    _: Hello,
+    _: &Config,
+    _: &Arc<Connections>,
+) -> Result<Leave, HttpError> {
+    Err(not_built_in("WebSocket", "ws"))
+}
+
+/// `GET /sse`.
+#[cfg(not(feature = "sse"))]
+pub(in crate::http) fn event_stream(
+    _: &Request<Incoming>,
+    _: SocketAddr,
+    _: Hello,
+    _: &Config,
+    _: &Arc<Connections>,
+) -> Result<Leave, HttpError> {
+    Err(not_built_in("SSE", "sse"))
+}
+
+/// `POST /sse/{connection_id}`.
+#[cfg(not(feature = "sse"))]
+pub(in crate::http) fn post(
+    _: &str,
+    _: &bytes::Bytes,
+    _: &Config,
+    _: &Connections,
+) -> Result<crate::http::answer::Answer, HttpError> {
+    Err(not_built_in("SSE", "sse"))
+}

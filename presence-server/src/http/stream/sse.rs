@@ -1,0 +1,80 @@
+//! `GET /sse` and `POST /sse/{connection_id}`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use presence_core::id::{ConnectionId, UserId};
+use presence_core::port::transport::PostError;
+use presence_core::session::OwnEntry;
+use presence_core::wire::Since;
+use presence_transport_sse::{SseConfig, SseTransport, accept, messages_of};
+
+use super::{check_body, open};
+use crate::config::Config;
+use crate::connection::{Connections, Hello};
+use crate::http::answer::{Answer, HttpError, json};
+use crate::http::connection::Leave;
+use crate::random;
+
+/// Opens an event stream, which enters the room of its URL by itself, from where `Last-Event-ID` has read it.
+pub(in crate::http) fn event_stream(
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    mut hello: Hello,
+    config: &Config,
+    connections: &Arc<Connections>,
+) -> Result<Leave, HttpError> {
+    check_body(request)?;
+    let head =
+        accept(request).map_err(|error| HttpError::new(error.status(), "bad_message", error.to_string()))?;
+    if let Some(room) = &hello.room {
+        let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+        // The id of an event of another room, or of another server, says nothing about this one.
+        let since = last.and_then(Since::of_event).filter(|(of, _)| of == room).map(|(_, since)| since);
+        hello.entry = OwnEntry::Enter(since);
+        hello.user.get_or_insert_with(guest);
+    }
+    let config = SseConfig { message_bytes_max: config.message_bytes_max, posts_max: config.posts_max };
+    Ok(open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config)))
+}
+
+/// Who enters a room with a stream and says nothing of itself: a bare `EventSource` can not say it later.
+fn guest() -> UserId {
+    let name = format!("guest-{:016x}", random::bits64());
+    UserId::parse(&name).expect("hex digits make an id")
+}
+
+/// Takes messages to a stream; what is answered comes down the stream.
+pub(in crate::http) fn post(
+    connection: &str,
+    body: &Bytes,
+    config: &Config,
+    connections: &Connections,
+) -> Result<Answer, HttpError> {
+    let unknown = || {
+        let message = "there is no such connection; it may have ended";
+        HttpError::field(StatusCode::NOT_FOUND, "not_found", "connection_id", message)
+    };
+    let id = ConnectionId::parse(connection).map_err(|_| unknown())?;
+    let inlet = connections.registry().inlet(id).ok_or_else(unknown)?;
+    let inlet = inlet.ok_or_else(|| {
+        let message = "this connection is no event stream: send on the connection itself";
+        HttpError::field(StatusCode::CONFLICT, "conflict", "connection_id", message)
+    })?;
+    let texts = messages_of(body, config.posts_max)
+        .map_err(|error| HttpError::new(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))?;
+    inlet.post(texts).map_err(|error| refused(&error))?;
+    Ok(json(StatusCode::ACCEPTED, "{}"))
+}
+
+fn refused(error: &PostError) -> HttpError {
+    let (status, code) = match error {
+        PostError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        PostError::Full { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        PostError::Over => (StatusCode::CONFLICT, "conflict"),
+    };
+    HttpError::new(status, code, error.to_string())
+}

@@ -1,0 +1,219 @@
+//! An event stream of a client and what it posts, with nothing between a test and the bytes.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Received;
+use super::events::{Event, Events};
+
+/// An open event stream, and the connection that posts to it.
+#[derive(Debug)]
+pub struct SseWire {
+    server: SocketAddr,
+    stream: TcpStream,
+    events: Events,
+    /// Received, and not asked for yet.
+    received: VecDeque<Received>,
+    /// Where to post to, once the server has said so.
+    connection: Option<String>,
+    /// What goes along with every request.
+    headers: Vec<(String, String)>,
+    posting: Option<TcpStream>,
+    last_event_id: Option<String>,
+    retry: Option<u64>,
+}
+
+impl SseWire {
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// If the server refuses; the error has its answer.
+    pub async fn connect(
+        server: SocketAddr,
+        path: &str,
+        headers: &[(String, String)],
+        receive_buffer: Option<usize>,
+    ) -> Result<Self> {
+        let mut stream = super::dial(server, receive_buffer).await?;
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nAccept: text/event-stream\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let (head, rest) = super::head_of_answer(&mut stream).await?;
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("refused: {head}{}", String::from_utf8_lossy(&rest));
+        }
+        ensure!(
+            head.to_lowercase().contains("content-type: text/event-stream"),
+            "not an event stream: {head}"
+        );
+        let mut wire = Self::over(server, stream);
+        wire.headers = headers.to_vec();
+        wire.events.push(&rest);
+        Ok(wire)
+    }
+
+    /// Reads events from a stream whose head has been read.
+    pub fn over(server: SocketAddr, stream: TcpStream) -> Self {
+        Self {
+            server,
+            stream,
+            events: Events::default(),
+            received: VecDeque::new(),
+            connection: None,
+            headers: Vec::new(),
+            posting: None,
+            last_event_id: None,
+            retry: None,
+        }
+    }
+
+    /// The id of the last event that had one.
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref()
+    }
+
+    /// After how many milliseconds a browser would come back.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// The next text, or the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub async fn recv(&mut self) -> Result<Received> {
+        loop {
+            if let Some(received) = self.received.pop_front() {
+                if matches!(received, Received::Closed(_)) {
+                    self.received.push_front(received.clone());
+                }
+                return Ok(received);
+            }
+            while let Some(event) = self.events.pop() {
+                self.take_in(event)?;
+            }
+            if self.received.is_empty() {
+                let mut bytes = Vec::with_capacity(64 * 1024);
+                if self.stream.read_buf(&mut bytes).await? == 0 {
+                    self.received.push_back(Received::Closed(None));
+                }
+                self.events.push(&bytes);
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event) -> Result<()> {
+        self.last_event_id = event.id.or(self.last_event_id.take());
+        self.retry = event.retry.or(self.retry);
+        let Some(data) = event.data else { return Ok(()) };
+        // A text that is no JSON is for the reader to judge.
+        let message: Value = serde_json::from_str(&data).unwrap_or_default();
+        if let ("opened" | "connected", Some(id)) =
+            (message["type"].as_str().unwrap_or_default(), message["connection_id"].as_str())
+        {
+            self.connection = Some(id.to_owned());
+        }
+        self.received.push_back(match message["type"].as_str() {
+            Some("close") => {
+                Received::Closed(message["code"].as_u64().and_then(|code| u16::try_from(code).ok()))
+            }
+            _ => Received::Text(data),
+        });
+        Ok(())
+    }
+
+    /// Posts a message. A refusal is received like an answer that comes down the stream, as an SDK would have it.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
+        while self.connection.is_none() {
+            let event = loop {
+                if let Some(event) = self.events.pop() {
+                    break event;
+                }
+                let mut bytes = Vec::new();
+                ensure!(
+                    self.stream.read_buf(&mut bytes).await? > 0,
+                    "the stream ended before it was connected"
+                );
+                self.events.push(&bytes);
+            };
+            self.take_in(event)?;
+        }
+        let (status, body) = self.post(text.as_bytes()).await?;
+        if status != 202 {
+            let refusal: Value = serde_json::from_str(&body).with_context(|| format!("{status}: {body}"))?;
+            let mut refusal = refusal["error"].clone();
+            refusal["type"] = "error".into();
+            self.received.push_back(Received::Text(refusal.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Posts a body, and gives status and body of the answer.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn post(&mut self, body: &[u8]) -> Result<(u16, String)> {
+        let connection = self.connection.as_deref().context("the server has not said where to post to")?;
+        let mut request = format!(
+            "POST /sse/{connection} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+            self.server,
+            body.len(),
+        );
+        for (name, value) in &self.headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut request = (request + "\r\n").into_bytes();
+        request.extend_from_slice(body);
+        // The server may have closed a connection that was kept for the next post.
+        if let Some(mut kept) = self.posting.take()
+            && let Ok(answer) = exchange(&mut kept, &request).await
+        {
+            self.posting = Some(kept);
+            return Ok(answer);
+        }
+        let mut fresh = super::dial(self.server, None).await?;
+        let answer = exchange(&mut fresh, &request).await?;
+        self.posting = Some(fresh);
+        Ok(answer)
+    }
+
+    /// Ends the stream, as a page does that goes away.
+    ///
+    /// # Errors
+    /// If it is gone already.
+    pub async fn end(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown().await?)
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        // Without it the kernel would say goodbye.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+/// One request and its answer, which says its length.
+async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<(u16, String)> {
+    stream.write_all(request).await?;
+    let (head, mut body) = super::head_of_answer(stream).await?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok())
+        .context("the answer does not say its length")?;
+    while body.len() < length {
+        ensure!(stream.read_buf(&mut body).await? > 0, "the answer is cut off");
+    }
+    Ok((status, String::from_utf8(body)?))
+}
