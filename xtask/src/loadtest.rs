@@ -11,10 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::metadata::Metadata;
 
-/// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults.
-const SUITE: [(&str, &[&str], &[&str]); 6] = [
+/// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. With
+/// [`OVER_SSE`] behind its name a scenario runs over event streams.
+const SUITE: [(&str, &[&str], &[&str]); 7] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
+    ("idle-sse", &[], &[]),
     ("churn", &[], &[]),
     ("bigroom", &["--members", "1000", "--rate", "10", "--updates", "10", "--seconds", "15"], &[]),
     ("storm", &[], &[]),
@@ -22,12 +24,15 @@ const SUITE: [(&str, &[&str], &[&str]); 6] = [
     ("slow", &[], SMALL_FEED),
 ];
 
+const OVER_SSE: &str = "-sse";
+
 const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 
 const HELP: &str = "\
 cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
-Without a scenario all of them run, with their defaults: fanout idle churn bigroom storm slow.
+Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow.
+Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
 `cargo xtask loadtest fanout --help` shows the numbers of one.
 With --url a server that runs already is used, and what it costs is not measured.
 Outcomes go to reports/: one JSON file each, and report.html.
@@ -131,8 +136,12 @@ fn one(
     outcome: &Path,
 ) -> Result<bool> {
     let load = binaries.join("presence-load");
+    let (scenario, transport) = match name.strip_suffix(OVER_SSE) {
+        Some(scenario) => (scenario, "sse"),
+        None => (name, "ws"),
+    };
     if numbers.iter().any(|number| number == "--help") {
-        return Ok(Command::new(load).args([name, "--help"]).status()?.success());
+        return Ok(Command::new(load).args([scenario, "--help"]).status()?.success());
     }
     let server = match url {
         Some(_) => None,
@@ -154,7 +163,7 @@ fn one(
     }
     // An old outcome must not be taken for a new one.
     let _ = fs::remove_file(outcome);
-    command.arg("--json").arg(outcome).arg(name).args(numbers);
+    command.args(["--transport", transport, "--json"]).arg(outcome).arg(scenario).args(numbers);
     Ok(command.status().context("cannot run presence-load")?.success())
 }
 

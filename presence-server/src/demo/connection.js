@@ -2,6 +2,10 @@
 // away.
 //
 //   connecting → live → waiting → connecting …        closed is the end
+//
+// It tries a WebSocket first, an event stream where that does not open, and stays with what has worked.
+
+import { SocketWire, StreamWire } from "/wires.js";
 
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
@@ -16,8 +20,10 @@ const LAST_WORDS = new Map([
 ]);
 
 export class Connection {
-  #url;
-  #socket = null;
+  #query;
+  #kinds;
+  #wire = null;
+  #opened = false;
   #attempt = 0;
   #timer = 0;
   #watchdog = 0;
@@ -25,9 +31,10 @@ export class Connection {
   #heartbeat = 25_000;
   #handlers;
 
-  // handlers: open(), message(object), state({kind, …}), rtt(milliseconds)
-  constructor(url, handlers) {
-    this.#url = url;
+  // handlers: open(), message(object), state({kind, …}), rtt(milliseconds). via: "ws" or "sse" for that one only.
+  constructor(query, via, handlers) {
+    this.#query = query;
+    this.#kinds = { ws: [SocketWire], sse: [StreamWire] }[via] ?? [SocketWire, StreamWire];
     this.#handlers = handlers;
   }
 
@@ -35,24 +42,29 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#drop();
     this.#handlers.state({ kind: "connecting", attempt: this.#attempt });
-    const socket = new WebSocket(this.#url());
-    this.#socket = socket;
-    socket.onmessage = (event) => this.#received(JSON.parse(event.data));
-    socket.onclose = (event) => {
-      if (this.#socket === socket) this.#closed(event.code);
-    };
+    this.#opened = false;
+    const wire = new this.#kinds[0](this.#query(), {
+      message: (message) => {
+        if (this.#wire === wire) this.#received(message);
+      },
+      closed: (code) => {
+        if (this.#wire === wire) this.#closed(code);
+      },
+    });
+    this.#wire = wire;
     this.#watch();
   }
 
   // Says something, if anybody listens. Presence that could not be said is said anew on joining.
   send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#wire?.send(message);
   }
 
   #received(message) {
     this.#watch();
     switch (message.type) {
       case "connected":
+        this.#opened = true;
         this.#attempt = 0;
         this.#retryAfter = null;
         this.#heartbeat = message.heartbeat_ms;
@@ -77,6 +89,15 @@ export class Connection {
       this.#handlers.state({ kind: "closed", why: LAST_WORDS.get(code) ?? `The server closed with ${code}.` });
       return;
     }
+    if (!this.#opened && this.#kinds.length > 1) {
+      // The way is barred, or the server is down: the other way will tell, at once the first time.
+      this.#kinds.reverse();
+      if (this.#attempt === 0) {
+        this.#attempt = 1;
+        this.connect();
+        return;
+      }
+    }
     const ceiling = Math.min(FIRST_WAIT * 2 ** this.#attempt, LONGEST_WAIT);
     // Full jitter: those who were dropped together must not come back together.
     const wait = this.#retryAfter ?? Math.random() * ceiling;
@@ -86,7 +107,7 @@ export class Connection {
     this.#timer = setTimeout(() => this.connect(), wait);
   }
 
-  // A server that says nothing for longer than its heartbeat is gone, whatever the socket believes.
+  // A server that says nothing for longer than its heartbeat is gone, whatever the wire believes.
   #watch() {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => this.#closed(1006), this.#heartbeat + SILENCE_AFTER_PING);
@@ -94,8 +115,8 @@ export class Connection {
 
   #drop() {
     clearTimeout(this.#watchdog);
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close();
+    const wire = this.#wire;
+    this.#wire = null;
+    wire?.close();
   }
 }

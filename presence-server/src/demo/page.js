@@ -17,12 +17,11 @@ let room = new Room();
 let sent = { cursorAt: 0, typingAt: 0 };
 let state = { kind: "connecting", attempt: 0 };
 
-function url() {
-  const query = new URLSearchParams({ user_id: me.user, user_name: me.name, session_id: me.session });
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?${query}`;
+function query() {
+  return new URLSearchParams({ user_id: me.user, user_name: me.name, session_id: me.session });
 }
 
-const connection = new Connection(url, {
+const connection = new Connection(query, parameters.get("via"), {
   open: join,
   message: received,
   state: (next) => {

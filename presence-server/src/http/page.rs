@@ -16,11 +16,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type, content.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/", HTML, include_str!("../demo/index.html")),
     ("/page.css", CSS, include_str!("../demo/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../demo/page.js")),
     ("/connection.js", JAVASCRIPT, include_str!("../demo/connection.js")),
+    ("/wires.js", JAVASCRIPT, include_str!("../demo/wires.js")),
     ("/room.js", JAVASCRIPT, include_str!("../demo/room.js")),
     ("/identity.js", JAVASCRIPT, include_str!("../demo/identity.js")),
 ];

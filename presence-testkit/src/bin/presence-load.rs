@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
@@ -22,11 +23,30 @@ struct Arguments {
     /// The server's process, to measure what it costs.
     #[arg(long)]
     pid: Option<u32>,
+    /// What the clients are connected by.
+    #[arg(long, value_enum, default_value = "ws")]
+    transport: Transport,
     /// Where to write the outcome, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// A kind of transport.
+#[derive(Clone, Copy, ValueEnum)]
+enum Transport {
+    Ws,
+    Sse,
+}
+
+impl From<Transport> for Kind {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Ws => Self::Ws,
+            Transport::Sse => Self::Sse,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -72,16 +92,17 @@ fn main() -> ExitCode {
 
 /// Says whether nothing was lost.
 fn work(arguments: Arguments) -> Result<bool> {
-    let Arguments { server, pid, json, command } = arguments;
+    let Arguments { server, pid, transport, json, command } = arguments;
+    let kind = Kind::from(transport);
     let target = || anyhow::Ok(Target { address: server.context("--server is missing")?, pid });
     raise_descriptor_limit();
     let outcome = match command {
-        Command::Idle(idle) => run(target()?, |field| idle.run(field))?,
-        Command::Fanout(fanout) => run(target()?, |field| fanout.run(field))?,
-        Command::Bigroom(churn) => run(target()?, |field| churn.run(field, "bigroom"))?,
-        Command::Churn(churn) => run(target()?, |field| churn.run(field, "churn"))?,
-        Command::Storm(storm) => run(target()?, |field| storm.run(field))?,
-        Command::Slow(slow) => run(target()?, |field| slow.run(field))?,
+        Command::Idle(idle) => run(target()?, kind, |field| idle.run(field))?,
+        Command::Fanout(fanout) => run(target()?, kind, |field| fanout.run(field))?,
+        Command::Bigroom(churn) => run(target()?, kind, |field| churn.run(field, "bigroom"))?,
+        Command::Churn(churn) => run(target()?, kind, |field| churn.run(field, "churn"))?,
+        Command::Storm(storm) => run(target()?, kind, |field| storm.run(field))?,
+        Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
         Command::Report { html, outcomes } => {
             let read = |path: &PathBuf| anyhow::Ok(serde_json::from_str(&fs::read_to_string(path)?)?);
             let outcomes: Vec<Outcome> = outcomes.iter().map(read).collect::<Result<_>>()?;

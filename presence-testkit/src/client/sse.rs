@@ -188,6 +188,11 @@ impl SseWire {
         Ok(answer)
     }
 
+    /// Ends the connection that is kept for the next post.
+    pub fn rest(&mut self) {
+        self.posting = None;
+    }
+
     /// Ends the stream, as a page does that goes away.
     ///
     /// # Errors

@@ -82,6 +82,14 @@ impl Wire {
         }
     }
 
+    /// Gives up what it does not need to listen.
+    pub fn rest(&mut self) {
+        match self {
+            Self::Ws(_) => {}
+            Self::Sse(wire) => wire.rest(),
+        }
+    }
+
     /// Ends the connection with a reset.
     pub fn reset(self) {
         match self {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::ledger::{Ledger, Received, Stopwatch};
-use crate::client::{Received as Wired, WsWire};
+use crate::client::{Kind, Received as Wired, Wire};
 use crate::view::{Applied, View};
 use crate::wire::{ServerMessage, UserUpdated};
 
@@ -71,7 +71,7 @@ pub struct Member {
     pub sent: u64,
     /// How many snapshots it got because it had fallen behind.
     pub lagged: u64,
-    wire: WsWire,
+    wire: Wire,
     ledger: Ledger,
     clock: Stopwatch,
 }
@@ -81,9 +81,15 @@ impl Member {
     ///
     /// # Errors
     /// If the server does not let it in time.
-    pub async fn enter(server: SocketAddr, who: Who, ledger: &Ledger, clock: Stopwatch) -> Result<Self> {
-        let path = format!("/ws?user_id={0}&session_id={0}-tab", who.user);
-        let wire = WsWire::connect(server, &path, who.receive_buffer).await?;
+    pub async fn enter(
+        kind: Kind,
+        server: SocketAddr,
+        who: Who,
+        ledger: &Ledger,
+        clock: Stopwatch,
+    ) -> Result<Self> {
+        let query = format!("?user_id={0}&session_id={0}-tab&room={1}", who.user, who.room);
+        let wire = Wire::connect(kind, server, &query, who.receive_buffer).await?;
         let mut member = Self {
             who,
             view: View::default(),
@@ -96,7 +102,10 @@ impl Member {
         };
         let join = json!({"type": "presence:join", "room": member.who.room});
         let entered = async {
-            member.send(&join).await?;
+            // An event stream enters by itself.
+            if kind == Kind::Ws {
+                member.send(&join).await?;
+            }
             while member.view.snapshots() == 0 {
                 member.receive().await?;
             }
@@ -112,6 +121,11 @@ impl Member {
     /// If the connection is gone.
     pub async fn send(&mut self, message: &Value) -> Result<()> {
         self.wire.send_text(&message.to_string()).await
+    }
+
+    /// Gives up what it does not need to listen: a descriptor that it posts over.
+    pub fn rest(&mut self) {
+        self.wire.rest();
     }
 
     /// Reads one message and checks it.
@@ -238,7 +252,7 @@ impl Member {
     /// # Errors
     /// If the server does not answer in time.
     pub async fn leave(mut self) -> Result<()> {
-        self.wire.send_close(1000).await?;
+        self.wire.close(1000).await?;
         let closed = async {
             while !matches!(self.wire.recv().await?, Wired::Closed(_)) {}
             anyhow::Ok(())

@@ -75,6 +75,32 @@ async fn two_tabs_see_each_other_and_a_reload_shows_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A page that has to do without WebSockets sees what the others see, and is seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tab_over_an_event_stream_and_one_over_a_web_socket_see_each_other() -> Result<()> {
+    let (address, _server) = serve(Config { going_away_grace_ms: 300, ..Config::default() })?;
+    let browser = Browser::start().await?;
+    browser.open(&format!("http://{address}/?room=doc&via=sse")).await?;
+    let first = browser.tab().await?;
+    browser.until(COUNT, "one is here", |text| text == "1").await?;
+    browser.until(ROUND_TRIP, "the round trip is shown", |text| text.ends_with("ms")).await?;
+    let second = browser.new_tab().await?;
+    browser.open(&format!("http://{address}/?room=doc&via=ws")).await?;
+    browser.until(COUNT, "two are here", |text| text == "2").await?;
+    browser.switch(&first).await?;
+    browser.until(COUNT, "the other is seen", |text| text == "2").await?;
+    browser.run(TYPE).await?;
+    browser.run(POINT).await?;
+    browser.switch(&second).await?;
+    browser.until(TYPING, "its typing is seen", |text| text.contains("typing")).await?;
+    browser.until(POINTERS, "its pointer is seen", |text| text == "1").await?;
+    browser.switch(&first).await?;
+    browser.close_tab().await?;
+    browser.switch(&second).await?;
+    browser.until(COUNT, "one is left", |text| text == "1").await?;
+    Ok(())
+}
+
 /// A page that loses its server says so, and is back by itself when the server is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_comes_back_by_itself_when_its_server_does() -> Result<()> {

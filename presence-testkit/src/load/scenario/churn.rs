@@ -88,10 +88,11 @@ async fn come_and_go(
     for guest in 0..guests {
         let due = start + (guest as f64 * 1e6 / rate) as u64;
         tokio::time::sleep_until(field.clock.at(due)).await;
-        let (address, ledger, clock) = (field.target.address, field.ledger.clone(), field.clock);
+        let (kind, address) = (field.kind, field.target.address);
+        let (ledger, clock) = (field.ledger.clone(), field.clock);
         let who = who(format!("guest-{guest}"));
         visiting.spawn_local(async move {
-            let mut visitor = Member::enter(address, who, &ledger, clock).await?;
+            let mut visitor = Member::enter(kind, address, who, &ledger, clock).await?;
             let stayed = tokio::time::timeout(Duration::from_secs_f64(stay), async {
                 loop {
                     visitor.receive().await?;

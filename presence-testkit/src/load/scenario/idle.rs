@@ -5,6 +5,7 @@ use clap::Args;
 use tokio::task::JoinSet;
 
 use super::{Field, gather, members_of_rooms};
+use crate::client::Kind;
 use crate::load::member::Phase;
 use crate::load::outcome::Outcome;
 
@@ -32,7 +33,11 @@ impl Idle {
     /// If it cannot be run.
     pub async fn run(self, field: Field) -> Result<Outcome> {
         let parameters = format!("{:?} members in rooms of {}", self.sizes, self.members);
-        let mut outcome = Outcome { scenario: "idle".to_owned(), parameters, ..Outcome::default() };
+        let scenario = match field.kind {
+            Kind::Ws => "idle",
+            Kind::Sse => "idle over event streams",
+        };
+        let mut outcome = Outcome { scenario: scenario.to_owned(), parameters, ..Outcome::default() };
         let mut working = JoinSet::new();
         let mut points: Vec<(f64, f64)> = Vec::new();
         let mut present = 0;

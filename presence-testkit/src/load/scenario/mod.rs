@@ -21,6 +21,7 @@ use super::ledger::{Counts, Ledger, Stopwatch, ledger};
 use super::member::{Member, Phase, Sending, Who};
 use super::outcome::{Faults, Outcome, Sample};
 use super::process::{Target, sample};
+use crate::client::Kind;
 use crate::http;
 use crate::wire::RoomPresence;
 
@@ -41,6 +42,8 @@ const CALM: Duration = Duration::from_millis(300);
 pub struct Field {
     /// The server.
     pub target: Target,
+    /// What the clients are connected by.
+    pub kind: Kind,
     /// The clock.
     pub clock: Stopwatch,
     /// What is counted.
@@ -55,9 +58,10 @@ pub struct Field {
 
 impl Field {
     /// Everything ready, nobody in it.
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: Target, kind: Kind) -> Self {
         Self {
             target,
+            kind,
             clock: Stopwatch::start(),
             ledger: ledger(),
             phase: watch::Sender::new(Phase::Settle),
@@ -78,7 +82,8 @@ impl Field {
                 members.push(entered(entering.join_next().await)?);
             }
             let (ledger, clock, address) = (self.ledger.clone(), self.clock, self.target.address);
-            entering.spawn_local(async move { Member::enter(address, who, &ledger, clock).await });
+            let kind = self.kind;
+            entering.spawn_local(async move { Member::enter(kind, address, who, &ledger, clock).await });
         }
         while !entering.is_empty() {
             members.push(entered(entering.join_next().await)?);
@@ -173,7 +178,14 @@ impl Field {
         let room = member.who.room.clone();
         let mut difference = None;
         for _ in 0..COMPARISONS {
-            member.settle().await?;
+            {
+                // Who posts needs a descriptor for it.
+                let posting =
+                    async { if self.kind == Kind::Sse { self.asking.acquire().await.ok() } else { None } };
+                let _posting = posting.await;
+                member.settle().await?;
+                member.rest();
+            }
             let version = member.view.version();
             let known = truths.borrow().get(&room).filter(|truth| Some(truth.version) == version).cloned();
             let truth = match known {
@@ -204,12 +216,13 @@ fn entered(entered: Option<Result<Result<Member>, tokio::task::JoinError>>) -> R
 /// If it cannot be run; what goes wrong while it runs is in the outcome.
 pub fn run<F: Future<Output = Result<Outcome>>>(
     target: Target,
+    kind: Kind,
     scenario: impl FnOnce(Field) -> F,
 ) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let field = Field::new(target);
+        let field = Field::new(target, kind);
         let mut series: Vec<Sample> = Vec::new();
         let (clock, counts) = (field.clock, field.ledger.clone());
         let mut outcome = tokio::select! {

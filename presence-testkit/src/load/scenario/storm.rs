@@ -87,11 +87,12 @@ async fn come_back(field: &Field, all: Vec<Who>, window: f64, outcome: &mut Outc
     let clients = all.len();
     for who in all {
         let wait = random.below((window * 1e6) as usize + 1) as u64;
-        let (address, ledger, clock) = (field.target.address, field.ledger.clone(), field.clock);
+        let (kind, address) = (field.kind, field.target.address);
+        let (ledger, clock) = (field.ledger.clone(), field.clock);
         returning.spawn_local(async move {
             let due = start + wait;
             tokio::time::sleep_until(clock.at(due)).await;
-            let member = Member::enter(address, who, &ledger, clock).await?;
+            let member = Member::enter(kind, address, who, &ledger, clock).await?;
             Ok((clock.micros() - due, member))
         });
     }
