@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -44,7 +44,8 @@ thread_local! {
 /// One open WebSocket on a socket, whether that is encrypted or not.
 pub struct WsTransport<S> {
     socket: S,
-    codec: Box<WebSocketContext>,
+    /// Only while something is under way: without it the next bytes begin a frame, as they do for a new one.
+    codec: Option<Box<WebSocketContext>>,
     info: TransportInfo,
     message_bytes_max: usize,
     /// Read, and not asked for yet.
@@ -58,15 +59,9 @@ pub struct WsTransport<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     /// Takes over a socket after the handshake; `early` is what came along with it.
     pub fn new(socket: S, peer: SocketAddr, early: &[u8], config: WsConfig) -> Self {
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(CODEC_BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(CONTROL_REPLIES_MAX)
-            .max_message_size(Some(config.message_bytes_max))
-            .max_frame_size(Some(config.message_bytes_max));
         let mut transport = Self {
             socket,
-            codec: Box::new(WebSocketContext::new(Role::Server, Some(limits))),
+            codec: None,
             info: TransportInfo { kind: "ws", peer, silence: Silence::IsDeath },
             message_bytes_max: config.message_bytes_max,
             inbox: VecDeque::new(),
@@ -115,24 +110,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
 
     /// Takes whole messages out of `bytes`; tungstenite keeps what is not whole.
     fn take_in(&mut self, bytes: &[u8]) {
+        let kept = self.codec.take();
+        // With a new codec, whole frames leave nothing behind in it: what waits for a socket that takes nothing now
+        // does, and so does a close.
+        let mut disposable = kept.is_none() && self.backlog.is_empty() && is_whole_frames(bytes);
+        let mut codec = kept.unwrap_or_else(|| new_codec(self.message_bytes_max));
         let before = self.inbox.len();
         let mut replies = Vec::new();
         let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: !self.backlog.is_empty() };
         while self.broken.is_none() {
-            match self.codec.read(&mut wire) {
+            match codec.read(&mut wire) {
                 Ok(Message::Text(text)) => self.inbox.push_back(Incoming::Text(text.into())),
                 Ok(Message::Binary(_)) => self.inbox.push_back(Incoming::Binary),
                 Ok(Message::Pong(_)) => self.inbox.push_back(Incoming::Pong),
                 Ok(Message::Ping(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(frame)) => {
                     // The echo is on its way with this; tungstenite then reports the end, which is no news.
-                    let _ = self.codec.flush(&mut wire);
+                    let _ = codec.flush(&mut wire);
+                    disposable = false;
                     self.inbox.push_back(Incoming::Left(departure(frame.as_ref())));
                     break;
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => self.broken = Some(self.describe(error)),
             }
+        }
+        if !disposable {
+            self.codec = Some(codec);
         }
         if self.inbox.len() == before && self.broken.is_none() {
             self.inbox.push_back(Incoming::Alive);
@@ -213,7 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
         let mut wire = MemoryWire { input: &[], replies: &mut replies, blocked: false };
         let frame = CloseFrame { code: CloseCode::from(reason.code()), reason: reason.sentence().into() };
         // It refuses when the peer has closed first; then the echo has been written already.
-        let _ = self.codec.close(&mut wire, Some(frame));
+        let codec = self.codec.get_or_insert_with(|| new_codec(self.message_bytes_max));
+        let _ = codec.close(&mut wire, Some(frame));
         if self.write(&replies).is_err() || poll_fn(|cx| self.poll_empty(cx)).await.is_err() {
             return;
         }
@@ -245,6 +250,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             }
         })
     }
+}
+
+fn new_codec(message_bytes_max: usize) -> Box<WebSocketContext> {
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(CODEC_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(CONTROL_REPLIES_MAX)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
+    Box::new(WebSocketContext::new(Role::Server, Some(limits)))
+}
+
+/// Whether these bytes are frames to their end, each a message or a control frame of its own.
+fn is_whole_frames(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let mut cursor = Cursor::new(bytes);
+        let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else { return false };
+        let end = usize::try_from(cursor.position().saturating_add(len)).ok();
+        let Some(rest) = end.and_then(|end| bytes.get(end..)) else { return false };
+        if !header.is_final || header.opcode == OpCode::Data(Data::Continue) {
+            return false;
+        }
+        bytes = rest;
+    }
+    true
 }
 
 fn io_error(error: io::Error) -> TransportError {
@@ -297,5 +327,23 @@ impl Write for MemoryWire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bytes_that_leave_nothing_behind_are_whole_frames() {
+        let text = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+        let ping = [0x89, 0x80, 0, 0, 0, 0];
+        let both: Vec<u8> = [&text[..], &ping[..]].concat();
+        assert!(is_whole_frames(&[]) && is_whole_frames(&text) && is_whole_frames(&both));
+        for cut in 1..text.len() {
+            assert!(!is_whole_frames(&text[..cut]) && !is_whole_frames(&[&ping[..], &text[..cut]].concat()));
+        }
+        let fragments = [[0x01, 0x80, 0, 0, 0, 0], [0x80, 0x80, 0, 0, 0, 0]];
+        assert!(!is_whole_frames(&fragments[0]) && !is_whole_frames(&fragments.concat()));
     }
 }
