@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
+
 use crate::frame::{Frame, Message};
 use crate::id::Version;
 use crate::limits::Limits;
@@ -70,11 +72,16 @@ struct LiveFrame {
 impl Feed {
     /// The feed of a room that has said nothing yet.
     pub fn new() -> Self {
+        Self::after(Version::default())
+    }
+
+    /// The feed of a room that goes on with what it said before: all up to `version` is gone.
+    pub fn after(version: Version) -> Self {
         Self(Arc::new(Mutex::new(Ring {
             position: 0,
             presence: VecDeque::new(),
             presence_gone: 0,
-            version_gone: Version::default(),
+            version_gone: version,
             messages: 0,
             bytes: 0,
             live: VecDeque::new(),
@@ -122,6 +129,22 @@ impl Feed {
     /// A reader that has everything up to now.
     pub fn reader(&self) -> FeedReader {
         FeedReader { feed: self.clone(), position: self.ring().position }
+    }
+
+    /// The texts of the latest events in order, as many as `bytes_max` holds.
+    pub fn latest(&self, bytes_max: usize) -> Vec<Bytes> {
+        let ring = self.ring();
+        let newest_first = ring.presence.iter().rev().flat_map(|entry| entry.frame.messages().iter().rev());
+        let mut bytes = 0;
+        let mut texts: Vec<Bytes> = newest_first
+            .map(|message| message.text().clone())
+            .take_while(|text| {
+                bytes += text.len();
+                bytes <= bytes_max
+            })
+            .collect();
+        texts.reverse();
+        texts
     }
 
     /// The events after `version` in order, or `None` if some of them are gone.
@@ -308,6 +331,17 @@ mod tests {
         assert_eq!(reader.gather(&mut frames, 3), Gathered::More);
         assert_eq!(texts(&frames), ["v1", "v2", "v3", "v4"]);
         assert_eq!(reader.gather(&mut frames, 3), Gathered::Everything);
+    }
+
+    #[test]
+    fn the_latest_events_are_a_whole_tail_of_the_history() {
+        let feed = Feed::new();
+        for version in 1..=3 {
+            append(&feed, version);
+        }
+        assert_eq!(feed.latest(5), ["v2", "v3"]);
+        assert_eq!(feed.latest(6), ["v1", "v2", "v3"]);
+        assert!(feed.latest(1).is_empty());
     }
 
     #[test]

@@ -221,6 +221,18 @@ impl Epoch {
         Self(Arc::from(format!("{:016x}-{number}", incarnation.0)))
     }
 
+    /// Reads what [`as_str`](Self::as_str) gives.
+    ///
+    /// # Errors
+    /// [`IdError::Shape`] if it is anything else.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let (incarnation, number) = text.split_once('-').ok_or(IdError::Shape)?;
+        let incarnation = u64::from_str_radix(incarnation, 16).map_err(|_| IdError::Shape)?;
+        let number = number.parse().map_err(|_| IdError::Shape)?;
+        let epoch = Self::new(Incarnation(incarnation), number);
+        if epoch.as_str() == text { Ok(epoch) } else { Err(IdError::Shape) }
+    }
+
     /// The epoch as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -290,6 +302,15 @@ mod tests {
         }
         assert_eq!(UserId::parse("a\nb"), Err(IdError::Character('\n')));
         assert_eq!(UserId::parse(&"💡".repeat(129)), Err(IdError::TooLong));
+    }
+
+    #[test]
+    fn an_epoch_reads_back_as_it_was_written() {
+        let epoch = Epoch::new(Incarnation::from_random(0xfeed), 17);
+        assert_eq!(Epoch::parse(epoch.as_str()), Ok(epoch));
+        for bad in ["", "feed-17", "000000000000feed", "000000000000feed-+17", "+00000000000feed-17"] {
+            assert_eq!(Epoch::parse(bad), Err(IdError::Shape), "{bad}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! # Code map
 //! - [`id`], [`time`], [`limits`], [`error`], [`profile`], [`digest`]: the words.
 //! - [`room`]: who is present, by user and session; [`feed`]: what the room says, kept for all who listen.
-//! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays.
+//! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays, and what one
+//!   life of the server leaves to the next.
 //! - [`session`]: one connection's protocol; heartbeat, budget.
 //! - [`wheel`]: many timers, swept at the cost of those that have come due.
 //! - [`wire`]: the one place that knows JSON; [`frame`]: encoded messages.

@@ -67,6 +67,9 @@ pub struct Limits {
     pub feed_bytes_max: usize,
     /// How long it keeps them.
     pub feed_age_max: Duration,
+    /// Bytes of its latest events that a room hands over to the next life of the server; who missed more gets a
+    /// snapshot.
+    pub kept_events_bytes_max: usize,
     /// Hand-outs of the live lane (cursors, typing) that a room keeps; who reads slower gets the latest of each.
     pub live_frames_max: usize,
     /// Bytes that are gathered for one connection before they are written.
@@ -112,6 +115,7 @@ impl Default for Limits {
             feed_messages_max: 4_096,
             feed_bytes_max: 1024 * 1024,
             feed_age_max: Duration::from_secs(120),
+            kept_events_bytes_max: 64 * 1024,
             live_frames_max: 16,
             gather_bytes_max: 256 * 1024,
             mailbox_max: 1_024,

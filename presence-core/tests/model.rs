@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use presence_core::digest::Digest;
 use presence_core::feed::{FeedReader, Gathered};
-use presence_core::frame::Frame;
-use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
+use presence_core::frame::{Frame, Message};
+use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
 use presence_core::shard::{Detach, Entry, Join, RoomCommand, Shard, ShardInput, ShardOutput};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::wire::{self, Since};
+use serde_json::json;
 
 const SEEDS: u64 = 2_000;
 const STEPS: usize = 60;
@@ -63,6 +65,7 @@ struct World {
 /// One who was there from the start, and folds what the feed says.
 struct Watcher {
     reader: Option<FeedReader>,
+    epoch: Box<str>,
     version: u64,
     /// Connections by user, as told.
     told: BTreeMap<String, u64>,
@@ -87,7 +90,7 @@ impl World {
             attached: BTreeMap::new(),
             stale: Vec::new(),
             present: BTreeMap::new(),
-            watcher: Watcher { reader: None, version: 0, told: BTreeMap::new() },
+            watcher: Watcher { reader: None, epoch: Box::default(), version: 0, told: BTreeMap::new() },
         };
         let watcher = world.attach(user(WATCHER), tab(0));
         world.command(watcher, join(&user(WATCHER)));
@@ -127,7 +130,7 @@ impl World {
                 if let ShardOutput::Position { reader, frame, .. } = output
                     && self.watcher.reader.is_none()
                 {
-                    self.watcher.start(&frame);
+                    frame.messages().iter().for_each(|message| self.watcher.fold(message));
                     self.watcher.reader = Some(reader);
                 }
             }
@@ -183,8 +186,50 @@ impl World {
                 let how = [Detach::Finished, Detach::Lost, Detach::GoingAway][random.below(3)];
                 self.detach(generation, how);
             }
+            (6, _) if random.below(4) == 0 => self.restart(random),
             _ => self.advance([0, 5, 40, 500][random.below(4)]),
         }
+    }
+
+    /// The server stops in good order, and another one takes up what it hands over: with a clock and with connections
+    /// that begin anew.
+    fn restart(&mut self, random: &mut Random) {
+        let frozen = self.clock().at;
+        self.shard.handle_input(self.clock(), ShardInput::Freeze);
+        for generation in std::mem::take(&mut self.attached).into_values() {
+            // Not every connection ends in time.
+            if random.below(2) == 0 {
+                self.detach(generation, Detach::Lost);
+            }
+        }
+        self.now += [0, 40, 5_000][random.below(3)];
+        self.shard.handle_timeout(self.clock());
+        let kept = self.shard.hand_over(self.clock());
+        assert_eq!((self.shard.room_count(), kept.len()), (0, 1));
+
+        self.shard =
+            Shard::new(Arc::clone(&self.limits), Incarnation::from_random(random.below(1_000) as u64));
+        (self.now, self.generations) = (random.below(20) as u64, 0);
+        self.stale.clear();
+        let now = self.clock();
+        for room in kept {
+            let read = wire::read_kept_room(&wire::kept_room(&room)).unwrap();
+            assert_eq!(read, room);
+            self.shard.take_up(now, read);
+        }
+        for present in self.present.values_mut() {
+            let left = match *present {
+                Present::Attached => self.limits.grace,
+                Present::Until(until) => until.since(frozen),
+            };
+            *present = Present::Until(now.at + left);
+        }
+        let (epoch, version) = (self.watcher.epoch.clone(), Version::new(self.watcher.version));
+        self.watcher.reader = None;
+        let watcher = self.attach(user(WATCHER), tab(0));
+        self.command(watcher, join_since(&user(WATCHER), Some(Since { epoch, version })));
+        self.advance(0);
+        assert!(self.watcher.reader.is_some());
     }
 
     /// P3, P11: when all is said, what was told is what is so.
@@ -228,54 +273,72 @@ impl World {
 }
 
 fn join(user: &UserId) -> RoomCommand {
+    join_since(user, None)
+}
+
+fn join_since(user: &UserId, since: Option<Since>) -> RoomCommand {
     RoomCommand::Join(Join {
         profile: Arc::new(Profile::of_user(user.clone())),
         active: true,
         state: None,
-        since: None,
+        since,
         entry: Entry(1),
         reference: None,
     })
 }
 
 impl Watcher {
-    fn start(&mut self, frame: &Frame) {
-        for message in frame.messages() {
-            let snapshot: serde_json::Value = serde_json::from_slice(message.text()).unwrap();
-            assert_eq!(snapshot["type"], "presence:currentUsers");
-            self.version = snapshot["version"].as_u64().unwrap();
-            for user in snapshot["users"].as_array().unwrap() {
-                let connections = user["connectionCount"].as_u64().unwrap();
-                self.told.insert(user["id"].as_str().unwrap().to_owned(), connections);
-            }
-        }
-    }
-
-    /// P1, P2, P4: each version is the next, joins and leaves alternate.
     fn read(&mut self) {
         let Some(reader) = &mut self.reader else { return };
         let mut frames = Vec::new();
         assert_eq!(reader.gather(&mut frames, usize::MAX), Gathered::Everything);
-        for message in frames.iter().flat_map(Frame::messages) {
-            let event: serde_json::Value = serde_json::from_slice(message.text()).unwrap();
-            self.version += 1;
-            assert_eq!(event["version"], self.version);
-            match event["type"].as_str().unwrap() {
-                "presence:userJoined" => {
-                    let id = event["user"]["id"].as_str().unwrap().to_owned();
-                    let connections = event["user"]["connectionCount"].as_u64().unwrap();
-                    assert_eq!(self.told.insert(id, connections), None, "{event}");
+        frames.iter().flat_map(Frame::messages).for_each(|message| self.fold(message));
+    }
+
+    /// P1, P2, P4: each version is the next, joins and leaves alternate.
+    fn fold(&mut self, message: &Message) {
+        let message: serde_json::Value = serde_json::from_slice(message.text()).unwrap();
+        match message["type"].as_str().unwrap() {
+            "presence:currentUsers" => {
+                assert_eq!(message["reason"], "join");
+                self.epoch = message["epoch"].as_str().unwrap().into();
+                self.version = message["version"].as_u64().unwrap();
+                for user in message["users"].as_array().unwrap() {
+                    let connections = user["connectionCount"].as_u64().unwrap();
+                    self.told.insert(user["id"].as_str().unwrap().to_owned(), connections);
                 }
-                "presence:userLeft" => {
-                    let id = event["userId"].as_str().unwrap();
-                    assert!(self.told.remove(id).is_some(), "{event}");
-                }
-                "presence:userUpdated" => {
-                    let told = self.told.get_mut(event["userId"].as_str().unwrap()).unwrap();
-                    *told = event["connectionCount"].as_u64().unwrap();
-                }
-                other => panic!("{other} was not expected"),
             }
+            "presence:restored" => {}
+            "presence:synced" => {
+                assert_eq!(
+                    (&message["epoch"], &message["version"]),
+                    (&json!(self.epoch), &json!(self.version))
+                );
+            }
+            kind => {
+                self.version += 1;
+                assert_eq!(message["version"], self.version);
+                self.fold_event(kind, &message);
+            }
+        }
+    }
+
+    fn fold_event(&mut self, kind: &str, event: &serde_json::Value) {
+        match kind {
+            "presence:userJoined" => {
+                let id = event["user"]["id"].as_str().unwrap().to_owned();
+                let connections = event["user"]["connectionCount"].as_u64().unwrap();
+                assert_eq!(self.told.insert(id, connections), None, "{event}");
+            }
+            "presence:userLeft" => {
+                let id = event["userId"].as_str().unwrap();
+                assert!(self.told.remove(id).is_some(), "{event}");
+            }
+            "presence:userUpdated" => {
+                let told = self.told.get_mut(event["userId"].as_str().unwrap()).unwrap();
+                *told = event["connectionCount"].as_u64().unwrap();
+            }
+            other => panic!("{other} was not expected"),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! out to. A room decides nothing about time spans or connections: the shard that owns it does.
 
 mod hand_out;
+mod kept;
 mod live;
 mod member;
 mod pending;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use hand_out::HandedOut;
+pub use kept::{KeptMember, KeptRoom, KeptSession};
 pub use member::{LeaveCause, Link, Member, SessionPresence, Status};
 
 use crate::digest::Digest;

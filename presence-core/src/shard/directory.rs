@@ -45,26 +45,9 @@ pub(super) enum Attached {
 impl Directory {
     pub(super) fn attach(&mut self, visitor: Visitor) -> Attached {
         let generation = visitor.generation;
-        let records = self.users.entry(visitor.profile.id.clone()).or_default();
-        let index = match records.binary_search_by(|record| record.session.cmp(&visitor.session)) {
-            Ok(index) => index,
-            Err(index) => {
-                let record = Record {
-                    session: visitor.session.clone(),
-                    current: None,
-                    newest: generation,
-                    open: 0,
-                    rooms: Vec::new(),
-                };
-                // Most users have one session.
-                records.reserve_exact(1);
-                records.insert(index, record);
-                index
-            }
-        };
-        let record = &mut records[index];
+        self.connections.insert(generation, visitor.clone());
+        let record = self.record_or_new(&visitor.profile.id, &visitor.session, generation);
         record.open += 1;
-        self.connections.insert(generation, visitor);
         if record.newest > generation {
             return Attached::TooLate;
         }
@@ -73,6 +56,27 @@ impl Directory {
             Some(old) => Attached::TakenFrom(old),
             None => Attached::Free,
         }
+    }
+
+    /// Notes a session that an earlier life of the server left in a room: any connection of this one may have it.
+    pub(super) fn restore(&mut self, user: &UserId, session: &SessionId, room: RoomKey) {
+        let record = self.record_or_new(user, session, Generation::new(0));
+        record.rooms.push(room);
+    }
+
+    fn record_or_new(&mut self, user: &UserId, session: &SessionId, newest: Generation) -> &mut Record {
+        let records = self.users.entry(user.clone()).or_default();
+        let index = match records.binary_search_by(|record| record.session.cmp(session)) {
+            Ok(index) => index,
+            Err(index) => {
+                let (session, rooms) = (session.clone(), Vec::new());
+                // Most users have one session.
+                records.reserve_exact(1);
+                records.insert(index, Record { session, current: None, newest, open: 0, rooms });
+                index
+            }
+        };
+        &mut records[index]
     }
 
     /// Forgets a connection. Gives its visitor, and whether it was the one that had the session.

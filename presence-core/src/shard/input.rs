@@ -39,6 +39,8 @@ pub enum ShardInput {
         /// What it wants.
         command: RoomCommand,
     },
+    /// The server lets nobody in any more. Whoever is away can not come back, so from now on nobody's time runs out.
+    Freeze,
     /// Somebody outside wants to know who is in a room.
     Read {
         /// Comes back with the answer.

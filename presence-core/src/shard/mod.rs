@@ -7,6 +7,7 @@
 
 mod desk;
 mod directory;
+mod handover;
 mod input;
 mod tally;
 
@@ -47,6 +48,8 @@ pub struct Shard {
     alarms: crate::wheel::Wheel<Alarm>,
     outputs: VecDeque<ShardOutput>,
     tally: Tally,
+    /// Since when nobody's time runs out any more, if so.
+    frozen: Option<Timestamp>,
 }
 
 /// What a slow timer is about. Whoever it calls looks whether it still matters.
@@ -72,6 +75,7 @@ impl Shard {
             alarms: crate::wheel::Wheel::new(ALARM_SLOT),
             outputs: VecDeque::new(),
             tally: Tally::default(),
+            frozen: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl Shard {
             ShardInput::Attach { user, session, generation } => self.attach(now, user, session, generation),
             ShardInput::Detach { generation, how } => self.detach(now, generation, how),
             ShardInput::Command { generation, room, command } => self.command(now, generation, room, command),
+            ShardInput::Freeze => self.frozen = self.frozen.or(Some(now.at)),
             ShardInput::Read { ticket, room } => self.read(now, ticket, room),
         }
     }
@@ -183,7 +188,7 @@ impl Shard {
 
     /// The connection is gone; its session stays in its rooms for a while.
     fn hold(&mut self, now: Now, visitor: &Visitor, grace: Duration, cause: LeaveCause) {
-        let until = now.at + grace;
+        let until = self.frozen.unwrap_or(now.at) + grace;
         for key in self.rooms_of(visitor) {
             let Some(desk) = self.desk_mut(key) else { continue };
             if desk.room.lose(now, visitor, until, cause) {
@@ -286,7 +291,12 @@ impl Shard {
             return *key;
         }
         self.epochs += 1;
-        let desk = Desk::new(Room::new(id.clone(), Epoch::new(self.incarnation, self.epochs)));
+        let epoch = Epoch::new(self.incarnation, self.epochs);
+        self.place(Room::new(id, epoch))
+    }
+
+    fn place(&mut self, room: Room) -> RoomKey {
+        let (id, desk) = (room.id().clone(), Desk::new(room));
         let key = self.free.pop().unwrap_or_else(|| {
             self.desks.push(None);
             RoomKey(u32::try_from(self.desks.len() - 1).expect("rooms are fewer than four billion"))
@@ -320,6 +330,7 @@ impl Shard {
 
     fn alarm(&mut self, now: Now, alarm: Alarm) {
         match alarm {
+            Alarm::Grace { .. } if self.frozen.is_some() => {}
             Alarm::Grace { room, user, session } => {
                 let Some(desk) = self.desk_mut(room) else { return };
                 if desk.room.expire(now.at, &user, &session) {

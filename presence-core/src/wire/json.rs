@@ -34,6 +34,10 @@ impl Json {
         Self::from(raw)
     }
 
+    pub(super) fn raw(&self) -> &RawValue {
+        &self.0
+    }
+
     /// The value as text.
     pub fn as_str(&self) -> &str {
         self.0.get()

@@ -4,12 +4,14 @@
 mod client;
 mod events;
 mod json;
+mod kept;
 mod server;
 mod user;
 
 pub use client::{ClientMessage, Decoded, Since, UserClaim, decode};
 pub use events::*;
 pub use json::{Json, Reference, State, StatePatch};
+pub use kept::{KeptRoomError, kept_room, read_kept_room};
 pub use server::*;
 
 /// The protocol's version, as `connected` says it.
