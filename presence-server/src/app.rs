@@ -3,17 +3,21 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::id::Incarnation;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::Connections;
+use crate::connection::registry::Registry;
+use crate::data_dir::DataDir;
+use crate::handover;
 use crate::http::Router;
 use crate::http::accept::Acceptor;
 use crate::http::set_patience;
@@ -37,6 +41,8 @@ pub struct Server {
     acceptor: Acceptor,
     router: Arc<Router>,
     connections: Arc<Connections>,
+    shards: Shards,
+    data: Option<DataDir>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -50,6 +56,14 @@ pub enum StartError {
     /// Nothing is built in that could carry a connection.
     #[error("no transport is built in: build with `--features ws`, `--features sse` or both")]
     NoTransport,
+    /// The folder for what outlives the process can not be used.
+    #[error("cannot use `data_dir` {path}: {error}")]
+    DataDir {
+        /// Which folder.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
     /// The address can not be listened on.
     #[error("cannot listen on {address}: {error}{hint}")]
     Listen {
@@ -92,11 +106,16 @@ impl Server {
         let (clock, metrics) = (Clock::start(), Metrics::new());
         let limits = Arc::new(config.limits());
         let incarnation = Incarnation::from_random(random::bits64());
-        let shards = Shards::start(config.shards, &limits, incarnation, clock, &metrics);
+        // Not before it is sure that this server starts: what is taken is not there for another one.
+        let data = open_data_dir(&config)?;
+        let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
+        let kept = kept.unwrap_or_default();
+        let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
         let connections = Arc::new(Connections::new(limits, clock, metrics.clone(), shards.clone()));
         let config = Arc::new(config);
         let router =
-            Arc::new(Router::new(Arc::clone(&config), Arc::clone(&connections), shards, metrics.clone()));
+            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), metrics.clone());
+        let router = Arc::new(router);
         let header_timeout = Duration::from_millis(config.header_timeout_ms);
         let acceptor = Acceptor::new(
             listener,
@@ -106,7 +125,7 @@ impl Server {
             header_timeout,
             config.connections_max,
         );
-        Ok(Self { config, address, acceptor, router, connections, clock, metrics })
+        Ok(Self { config, address, acceptor, router, connections, shards, data, clock, metrics })
     }
 
     /// Where it listens.
@@ -115,9 +134,9 @@ impl Server {
     }
 
     /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,
-    /// and an end after `drain_ms` whatever the clients do (X7).
+    /// and an end after `drain_ms` whatever the clients do (X7). With a `data_dir` the next server is left who was here.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, address, acceptor, router, connections, clock, metrics } = self;
+        let Self { config, address, acceptor, router, connections, shards, data, clock, metrics } = self;
         info!(%address, shards = config.shards, "listening");
         let accepting = tokio::spawn(acceptor.run());
         let beating = tokio::spawn({
@@ -127,19 +146,45 @@ impl Server {
         let upkeep = tokio::spawn(async move { metrics.upkeep().await });
         shutdown.await;
 
-        let registry = connections.registry();
-        info!(connections = registry.len(), "draining");
+        info!(connections = connections.registry().len(), "draining");
         router.drain();
-        registry.drain();
         accepting.abort();
         let drain = Duration::from_millis(config.drain_ms);
-        if tokio::time::timeout(drain, registry.emptied()).await.is_err() {
-            warn!(connections = registry.len(), "connections did not end in time");
+        let stopping = stop(&config, connections.registry(), &shards, data, clock);
+        if tokio::time::timeout(drain, stopping).await.is_err() {
+            warn!("stopping took longer than `drain_ms`; it ends as it is");
         }
         beating.abort();
         upkeep.abort();
         info!("stopped");
     }
+}
+
+/// Sends everybody away, and leaves to the next server who was here.
+async fn stop(config: &Config, registry: &Registry, shards: &Shards, data: Option<DataDir>, clock: Clock) {
+    registry.drain(Duration::from_millis(config.grace_ms));
+    shards.freeze().await;
+    // The hand-over needs time too, whatever the clients do.
+    let patience = Duration::from_millis(config.drain_ms) * 3 / 4;
+    if tokio::time::timeout(patience, registry.emptied()).await.is_err() {
+        warn!(connections = registry.len(), "connections did not end in time");
+    }
+    let Some(data) = data else { return };
+    let rooms = shards.hand_over().await;
+    let (now, bytes_max) = (clock.now().wall, config.handover_bytes_max);
+    let leaving = tokio::task::spawn_blocking(move || handover::leave(&data, &rooms, now, bytes_max));
+    if let Err(failed) = leaving.await {
+        error!(%failed, "cannot hand over to the next server");
+    }
+}
+
+fn open_data_dir(config: &Config) -> Result<Option<DataDir>, StartError> {
+    let path = &config.data_dir;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let open = DataDir::open(path);
+    open.map(Some).map_err(|error| StartError::DataDir { path: path.clone(), error })
 }
 
 fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {

@@ -4,6 +4,7 @@
 //! - [`app`]: configuration → shards → bind → run → drain.
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
 //! - [`http`]: listener, router, page.
+//! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
 //!
 //! This is the only crate that knows what time it is, and which transports there are.
@@ -12,6 +13,8 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod connection;
+mod data_dir;
+mod handover;
 pub mod http;
 pub mod logging;
 pub mod metrics;

@@ -14,6 +14,9 @@ const BAD_CONFIGURATION: u8 = 64;
 /// The address can not be listened on (EX_UNAVAILABLE of sysexits.h).
 const CANNOT_LISTEN: u8 = 69;
 
+/// The folder for what outlives the process can not be used (EX_CANTCREAT of sysexits.h).
+const CANNOT_KEEP: u8 = 73;
+
 fn main() -> ExitCode {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
@@ -40,15 +43,18 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<ExitCode> {
     logging::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let server = match Server::bind(config, None) {
             Ok(server) => server,
             Err(error) => {
                 eprintln!("presence-server: {error}");
-                let bad_configuration = matches!(error, StartError::Config(_) | StartError::NoTransport);
-                return Ok(ExitCode::from(if bad_configuration { BAD_CONFIGURATION } else { CANNOT_LISTEN }));
+                return Ok(ExitCode::from(match error {
+                    StartError::Config(_) | StartError::NoTransport => BAD_CONFIGURATION,
+                    StartError::DataDir { .. } => CANNOT_KEEP,
+                    StartError::Listen { .. } => CANNOT_LISTEN,
+                }));
             }
         };
         println!("presence-server is at http://{}  (open it in two tabs)", server.address());
@@ -64,5 +70,8 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
             () = signalled() => {}
         }
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    // Nobody waits for a disk that hangs.
+    runtime.shutdown_background();
+    served
 }

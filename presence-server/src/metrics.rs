@@ -42,6 +42,7 @@ const INBOX: &str = "presence_shard_inbox_inputs";
 const ACCEPT_ERRORS: &str = "presence_accept_errors_total";
 const REFUSED: &str = "presence_connections_refused_total";
 const HTTP: &str = "presence_http_requests_total";
+const HANDOVERS: &str = "presence_handovers_total";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
@@ -101,6 +102,7 @@ fn describe() {
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted, by error.");
     describe_counter!(REFUSED, Unit::Count, "Connections that were turned away, by reason.");
     describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
+    describe_counter!(HANDOVERS, Unit::Count, "Starts with a data_dir, by what became of the hand-over.");
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
@@ -193,6 +195,10 @@ impl Metrics {
 
     pub(crate) fn http_answered(&self, route: &'static str, status: u16) {
         counter!(HTTP, "route" => route, "status" => status.to_string()).increment(1);
+    }
+
+    pub(crate) fn handover(&self, outcome: &'static str) {
+        counter!(HANDOVERS, "outcome" => outcome).increment(1);
     }
 
     pub(crate) fn message_received(&self, kind: &'static str) {

@@ -4,12 +4,14 @@
 //!   versions, alternation and digests as they go.
 //! - [`proxy`]: a network that can be broken, for connections that are lost without a word.
 //! - [`contract`]: what every kind of a port must do, the fakes too.
+//! - [`folder`]: a place for files, for one test.
 //! - [`http`]: a GET, and its answer.
 //! - [`load`]: many clients, which count and measure what they receive.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
 pub mod client;
 pub mod contract;
+pub mod folder;
 pub mod http;
 pub mod load;
 pub mod proxy;

@@ -5,6 +5,7 @@ mod read;
 mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use presence_core::limits::Limits;
@@ -29,6 +30,7 @@ pub struct Config {
     pub posts_max: usize,
     pub silent_timeout_ms: u64,
     pub shards: usize,
+    pub data_dir: PathBuf,
     pub log_level: String,
     pub log_format: LogFormat,
 
@@ -43,6 +45,7 @@ pub struct Config {
     pub huge_room_tick_ms: u64,
     pub stall_ms: u64,
     pub drain_ms: u64,
+    pub handover_age_ms: u64,
 
     pub large_room_users: usize,
     pub huge_room_users: usize,
@@ -62,6 +65,8 @@ pub struct Config {
     pub feed_messages_max: usize,
     pub feed_bytes_max: usize,
     pub feed_age_ms: u64,
+    pub kept_events_bytes_max: usize,
+    pub handover_bytes_max: u64,
     pub live_frames_max: usize,
     pub gather_bytes_max: usize,
     pub mailbox_max: usize,
@@ -100,6 +105,7 @@ impl Default for Config {
             posts_max: 256,
             silent_timeout_ms: 30_000,
             shards: (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+            data_dir: PathBuf::new(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Auto,
 
@@ -114,6 +120,7 @@ impl Default for Config {
             huge_room_tick_ms: millis(limits.huge_room_tick),
             stall_ms: millis(limits.stall),
             drain_ms: millis(limits.drain),
+            handover_age_ms: 300_000,
 
             large_room_users: limits.large_room_users,
             huge_room_users: limits.huge_room_users,
@@ -133,6 +140,8 @@ impl Default for Config {
             feed_messages_max: limits.feed_messages_max,
             feed_bytes_max: limits.feed_bytes_max,
             feed_age_ms: millis(limits.feed_age_max),
+            kept_events_bytes_max: limits.kept_events_bytes_max,
+            handover_bytes_max: 256 * 1024 * 1024,
             live_frames_max: limits.live_frames_max,
             gather_bytes_max: limits.gather_bytes_max,
             mailbox_max: limits.mailbox_max,
@@ -176,6 +185,7 @@ impl Config {
             feed_messages_max: self.feed_messages_max,
             feed_bytes_max: self.feed_bytes_max,
             feed_age_max: span(self.feed_age_ms),
+            kept_events_bytes_max: self.kept_events_bytes_max,
             live_frames_max: self.live_frames_max,
             gather_bytes_max: self.gather_bytes_max,
             mailbox_max: self.mailbox_max,

@@ -153,7 +153,7 @@ fn command(defaults: &Table) -> Command {
              environment variable (--grace-ms is PRESENCE_GRACE_MS) or in a TOML file (grace_ms); flags win over \
              variables, variables over the file.",
         )
-        .after_help("Exit codes: 0 stopped in good order, 1 failed while running, 64 bad configuration, 69 cannot listen.")
+        .after_help("Exit codes: 0 stopped in good order, 1 failed while running, 64 bad configuration, 69 cannot listen, 73 cannot use data_dir.")
         .styles(styles)
         .arg(config);
     SETTINGS.iter().fold(command, |command, setting| {

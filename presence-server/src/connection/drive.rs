@@ -136,8 +136,6 @@ impl Drive {
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
                 return Step::wait(async move { shards.attach(&user, &session, generation, &mailbox).await });
             }
-            // A drain is no departure: everybody is expected back, and nobody is to hear of it.
-            SessionOutput::Detach { .. } if shared.registry.is_draining() => {}
             SessionOutput::Detach { how } => {
                 let shards = shared.shards.clone();
                 return Step::wait(async move { shards.detach(generation, how).await });

@@ -89,7 +89,7 @@ impl Driver {
         }
     }
 
-    /// Until nobody can speak to the shard any more.
+    /// Until nobody can speak to the shard any more, or it has handed over.
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -104,8 +104,12 @@ impl Driver {
             }
             let now = self.clock.now();
             let mut detached = Vec::new();
+            let mut heir = None;
             for inbound in batch.drain(..) {
-                self.take_in(now, inbound, &mut detached);
+                match inbound {
+                    Inbound::HandOver { answer } => heir = Some(answer),
+                    inbound => self.take_in(now, inbound, &mut detached),
+                }
             }
             self.shard.handle_timeout(now);
             while let Some(output) = self.shard.poll_output() {
@@ -115,6 +119,11 @@ impl Driver {
                 self.mailboxes.remove(&generation);
             }
             self.tell_metrics();
+            if let Some(heir) = heir {
+                // Whoever asked may have run out of time.
+                let _ = heir.send(self.shard.hand_over(now));
+                break;
+            }
         }
     }
 
@@ -125,14 +134,16 @@ impl Driver {
                 detached.retain(|gone| gone != generation);
             }
             Inbound::Detach { generation, .. } => detached.push(*generation),
-            Inbound::Command { .. } => {}
+            Inbound::Command { .. } | Inbound::Freeze | Inbound::HandOver { .. } => {}
             Inbound::Read { answer, .. } => {
                 self.tickets += 1;
                 let (closed, _) = oneshot::channel();
                 self.questions.insert(self.tickets, std::mem::replace(answer, closed));
             }
         }
-        self.shard.handle_input(now, inbound.into_input(self.tickets));
+        if let Some(input) = inbound.into_input(self.tickets) {
+            self.shard.handle_input(now, input);
+        }
     }
 
     fn carry_out(&mut self, output: ShardOutput) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
+use presence_core::room::KeptRoom;
 use presence_core::shard::{Detach, RoomCommand, RoomReading, Shard, ShardInput};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,13 +25,15 @@ pub struct Shards {
     generations: Arc<AtomicU64>,
 }
 
-/// What comes into a shard's inbox.
+/// What comes into a shard's inbox; `HandOver` is the last that it takes in.
 #[derive(Debug)]
 enum Inbound {
     Attach { user: UserId, session: SessionId, generation: Generation, mailbox: Arc<Mailbox> },
     Detach { generation: Generation, how: Detach },
     Command { generation: Generation, room: RoomId, command: RoomCommand },
     Read { room: RoomId, answer: oneshot::Sender<RoomReading> },
+    Freeze,
+    HandOver { answer: oneshot::Sender<Vec<KeptRoom>> },
 }
 
 /// The shard has too much to do, or is gone.
@@ -39,7 +42,7 @@ enum Inbound {
 pub struct Busy;
 
 impl Shards {
-    /// Starts `count` shards. Must be called within a runtime.
+    /// Starts `count` shards with nobody in them. Must be called within a runtime.
     pub fn start(
         count: usize,
         limits: &Arc<Limits>,
@@ -47,13 +50,34 @@ impl Shards {
         clock: Clock,
         metrics: &Metrics,
     ) -> Self {
-        let start = |number: usize| {
+        Self::start_with(Vec::new(), count, limits, incarnation, clock, metrics)
+    }
+
+    /// Starts `count` shards that take up what was handed over.
+    pub fn start_with(
+        kept: Vec<KeptRoom>,
+        count: usize,
+        limits: &Arc<Limits>,
+        incarnation: Incarnation,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Self {
+        let count = count.max(1);
+        let mut kept_by_shard: Vec<Vec<KeptRoom>> = Vec::new();
+        kept_by_shard.resize_with(count, Vec::new);
+        for room in kept {
+            kept_by_shard[shard_of(&room.id, count)].push(room);
+        }
+        let start = |(number, kept): (usize, Vec<KeptRoom>)| {
             let (inbox, inputs) = mpsc::channel(limits.shard_inbox_max);
-            let shard = Shard::new(Arc::clone(limits), incarnation.of_shard(number as u64));
+            let mut shard = Shard::new(Arc::clone(limits), incarnation.of_shard(number as u64));
+            let now = clock.now();
+            kept.into_iter().for_each(|room| shard.take_up(now, room));
             tokio::spawn(Driver::new(number, shard, inputs, clock, metrics.clone()).run());
             inbox
         };
-        Self { inboxes: (0..count.max(1)).map(start).collect(), generations: Arc::new(AtomicU64::new(0)) }
+        let inboxes = kept_by_shard.into_iter().enumerate().map(start).collect();
+        Self { inboxes, generations: Arc::new(AtomicU64::new(0)) }
     }
 
     /// A generation that is higher than all before.
@@ -62,9 +86,7 @@ impl Shards {
     }
 
     fn inbox_of(&self, room: &RoomId) -> &mpsc::Sender<Inbound> {
-        let mut hasher = DefaultHasher::new();
-        room.hash(&mut hasher);
-        &self.inboxes[(hasher.finish() % self.inboxes.len() as u64) as usize]
+        &self.inboxes[shard_of(room, self.inboxes.len())]
     }
 
     /// Tells every shard that a connection has a session now.
@@ -103,7 +125,11 @@ impl Shards {
             Ok(()) => Ok(()),
             Err(refused) => match refused.into_inner() {
                 Inbound::Command { room, command, .. } => Err(Box::new((room, command))),
-                Inbound::Attach { .. } | Inbound::Detach { .. } | Inbound::Read { .. } => Ok(()),
+                Inbound::Attach { .. }
+                | Inbound::Detach { .. }
+                | Inbound::Read { .. }
+                | Inbound::Freeze
+                | Inbound::HandOver { .. } => Ok(()),
             },
         }
     }
@@ -123,18 +149,45 @@ impl Shards {
         self.inbox_of(&room).try_send(Inbound::Read { room, answer }).map_err(|_| Busy)?;
         reading.await.map_err(|_| Busy)
     }
+
+    /// Tells every shard that nobody is let in any more.
+    pub async fn freeze(&self) {
+        for inbox in &*self.inboxes {
+            let _ = inbox.send(Inbound::Freeze).await;
+        }
+    }
+
+    /// Ends every shard. Gives the rooms, as they are when all that was said to them before has been done.
+    pub async fn hand_over(&self) -> Vec<KeptRoom> {
+        let mut rooms = Vec::new();
+        for inbox in &*self.inboxes {
+            let (answer, kept) = oneshot::channel();
+            if inbox.send(Inbound::HandOver { answer }).await.is_ok() {
+                rooms.extend(kept.await.unwrap_or_default());
+            }
+        }
+        rooms
+    }
+}
+
+fn shard_of(room: &RoomId, count: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    (hasher.finish() % count as u64) as usize
 }
 
 impl Inbound {
-    /// As the core takes it; `ticket` stands for who asked.
-    fn into_input(self, ticket: u64) -> ShardInput {
-        match self {
+    /// As the core takes it, if it does; `ticket` stands for who asked.
+    fn into_input(self, ticket: u64) -> Option<ShardInput> {
+        Some(match self {
             Self::Attach { user, session, generation, .. } => {
                 ShardInput::Attach { user, session, generation }
             }
             Self::Detach { generation, how } => ShardInput::Detach { generation, how },
             Self::Command { generation, room, command } => ShardInput::Command { generation, room, command },
             Self::Read { room, .. } => ShardInput::Read { ticket, room },
-        }
+            Self::Freeze => ShardInput::Freeze,
+            Self::HandOver { .. } => return None,
+        })
     }
 }
