@@ -124,6 +124,11 @@ impl Client {
         Ok(Self { name: name.to_owned(), wire, views: BTreeMap::new(), transcript: Vec::new() })
     }
 
+    /// Its user.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What it sees of a room it has entered.
     ///
     /// # Panics
@@ -166,6 +171,39 @@ impl Client {
         )
         .await?;
         Ok(())
+    }
+
+    /// Comes back on a connection of its own, perhaps to another server, and still knows what it has seen.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn come_back(self, kind: Kind, server: SocketAddr, who: &Credentials) -> Result<Self> {
+        let mut back = Self::connect(kind, server, who).await?;
+        back.views.extend(self.views);
+        back.transcript.splice(0..0, self.transcript);
+        Ok(back)
+    }
+
+    /// Enters a room with what it knows of it, and gives all that the room says up to the last word: `synced`, or a
+    /// snapshot.
+    ///
+    /// # Errors
+    /// If the server does not let it.
+    pub async fn resume(&mut self, room: &str) -> Result<Vec<ServerMessage>> {
+        let view = self.view(room);
+        let since = json!({"epoch": view.epoch(), "version": view.version()});
+        self.send(&json!({"type": "presence:join", "room": room, "since": since})).await?;
+        let mut got = Vec::new();
+        loop {
+            let message = self.next().await?;
+            let last = matches!(message, ServerMessage::Synced(_) | ServerMessage::CurrentUsers(_));
+            if message.room() == Some(room) {
+                got.push(message);
+            }
+            if last {
+                return Ok(got);
+            }
+        }
     }
 
     /// Asks whether its view is right, and waits for `synced`: everything that the room had said when it was asked

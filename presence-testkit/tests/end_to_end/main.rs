@@ -11,6 +11,7 @@ mod lagged;
 mod moving;
 mod rapid;
 mod replay;
+mod restart;
 mod restore;
 mod server;
 mod shutdown;
