@@ -149,6 +149,8 @@ impl Server {
         info!(connections = connections.registry().len(), "draining");
         router.drain();
         accepting.abort();
+        // Then nobody is left who would accept.
+        let _ = accepting.await;
         let drain = Duration::from_millis(config.drain_ms);
         let stopping = stop(&config, connections.registry(), &shards, data, clock);
         if tokio::time::timeout(drain, stopping).await.is_err() {

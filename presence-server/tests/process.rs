@@ -1,14 +1,17 @@
 //! The server as a process: how it starts, how it ends, and how it does without file descriptors.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::folder::Folder;
 use presence_testkit::http::get;
 use presence_testkit::wire::ServerMessage;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A server process that ends with the value.
@@ -25,6 +28,9 @@ impl Drop for Process {
     }
 }
 
+/// How long a server may take to stop, whatever its clients do.
+const DRAIN: Duration = Duration::from_secs(20);
+
 const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
 
 impl Process {
@@ -32,7 +38,16 @@ impl Process {
     fn start(descriptors: u32) -> Result<Self> {
         let limited =
             format!("ulimit -n {descriptors} && exec {BINARY} --listen 127.0.0.1:0 --log-level warn");
-        let mut child = Command::new("sh").args(["-c", &limited]).stdout(Stdio::piped()).spawn()?;
+        Self::spawn(Command::new("sh").args(["-c", &limited]))
+    }
+
+    /// Starts a server with these flags.
+    fn start_with(flags: &[&str]) -> Result<Self> {
+        Self::spawn(Command::new(BINARY).args(["--listen", "127.0.0.1:0", "--log-level", "warn"]).args(flags))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("the server says nothing")?;
         let mut banner = String::new();
         BufReader::new(output).read_line(&mut banner)?;
@@ -45,6 +60,20 @@ impl Process {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
         ensure!(status.success(), "cannot signal the server");
         Ok(())
+    }
+
+    /// Waits for the end, as long as a stopping server may take, and gives the exit code; `None` after a signal that
+    /// it could not take.
+    async fn ended(mut self) -> Result<Option<i32>> {
+        let id = self.child.id().to_string();
+        let ending = tokio::task::spawn_blocking(move || self.child.wait());
+        match tokio::time::timeout(DRAIN, ending).await {
+            Ok(ended) => Ok(ended??.code()),
+            Err(_) => {
+                Command::new("kill").args(["-s", "KILL", &id]).status()?;
+                bail!("it takes longer than {DRAIN:?} to stop")
+            }
+        }
     }
 }
 
@@ -67,6 +96,12 @@ fn a_wrong_start_says_what_to_mend_and_its_exit_code_says_which_stage_it_was() -
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let (code, said) = run(&["--listen", &taken.local_addr()?.to_string()])?;
     ensure!(code == Some(69) && said.contains("another program has the port"), "{code:?}: {said}");
+    let folder = Folder::new();
+    std::fs::write(folder.path(), "no folder")?;
+    let data_dir = folder.path().to_str().context("a path is text")?;
+    let (code, said) = run(&["--listen", "127.0.0.1:0", "--data-dir", data_dir])?;
+    std::fs::remove_file(folder.path())?;
+    ensure!(code == Some(73) && said.contains("data_dir"), "{code:?}: {said}");
     let (code, said) = run(&["--version"])?;
     ensure!(code == Some(0) && said.contains(env!("CARGO_PKG_VERSION")), "{code:?}: {said}");
     Ok(())
@@ -75,13 +110,122 @@ fn a_wrong_start_says_what_to_mend_and_its_exit_code_says_which_stage_it_was() -
 /// X7: SIGTERM ends the server in good order, with exit code 0.
 #[tokio::test]
 async fn sigterm_ends_it_in_good_order() -> Result<()> {
-    let mut process = Process::start(256)?;
+    let process = Process::start(256)?;
     let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
     process.signal("TERM")?;
     ann.wait_for("draining", |m| matches!(m, ServerMessage::Draining(_))).await?;
     ensure!(ann.closed().await? == Some(1012), "the close code is another");
-    let status = tokio::task::spawn_blocking(move || process.child.wait()).await??;
-    ensure!(status.code() == Some(0), "{status}");
+    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    Ok(())
+}
+
+/// Asks on a connection that stays open, and gives the answer's status.
+async fn status(stream: &mut TcpStream, path: &str, headers: &str) -> Result<u16> {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: here\r\n{headers}\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        ensure!(stream.read_buf(&mut answer).await? > 0, "the server hung up");
+    }
+    let answer = String::from_utf8(answer)?;
+    let status = answer.split(' ').nth(1).context("no status")?.parse();
+    status.with_context(|| answer.clone())
+}
+
+/// X7: from SIGTERM on it is not ready and lets nobody in, while others are still on their way out.
+#[tokio::test]
+async fn a_stopping_server_is_not_ready_and_lets_nobody_in() -> Result<()> {
+    let process = Process::start_with(&[])?;
+    let mut probe = TcpStream::connect(process.address).await?;
+    ensure!(status(&mut probe, "/readyz", "").await? == 200, "it is not ready");
+    let mut latecomer = TcpStream::connect(process.address).await?;
+    ensure!(status(&mut latecomer, "/readyz", "").await? == 200, "it is not ready");
+    // Hears that it should go, and stays.
+    let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
+    process.signal("TERM")?;
+    ann.wait_for("draining", |m| matches!(m, ServerMessage::Draining(_))).await?;
+    ensure!(status(&mut probe, "/readyz", "").await? == 503, "it says that it is ready");
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    ensure!(status(&mut latecomer, "/ws?user_id=bob", upgrade).await? == 503, "it lets somebody in");
+    let refused = TcpStream::connect(process.address).await.err().map(|error| error.kind());
+    ensure!(refused == Some(ErrorKind::ConnectionRefused), "it still listens: {refused:?}");
+    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    Ok(())
+}
+
+/// X7, X1: neither one that never reads nor one that ignores the close keeps the server from stopping.
+#[tokio::test]
+async fn no_client_keeps_it_from_stopping() -> Result<()> {
+    let process = Process::start_with(&["--messages-per-second", "10000", "--messages-burst", "10000"])?;
+    let mut stubborn = Vec::new();
+    for kind in [Kind::Ws, Kind::Sse] {
+        let who =
+            Credentials { receive_buffer: Some(4 * 1024), ..Credentials::new(&format!("{kind:?}"), "s") };
+        stubborn.push(Client::enter(kind, process.address, &who, "doc").await?);
+    }
+    let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
+    let page = "x".repeat(15 * 1024);
+    for n in 0..300 {
+        let state = json!({"page": format!("{n} {page}")});
+        ann.send(&json!({"type": "presence:update", "room": "doc", "state": state})).await?;
+    }
+    ann.settle("doc").await?;
+    process.signal("TERM")?;
+    ensure!(ann.closed().await? == Some(1012), "the close code is another");
+    // Nobody has read the close, and all are still connected.
+    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    drop((ann, stubborn));
+    Ok(())
+}
+
+/// Whoever asks twice does not wait: the second signal ends it before it has stopped in good order.
+#[tokio::test]
+async fn a_second_sigterm_ends_it_at_once() -> Result<()> {
+    let mut command = Command::new(BINARY);
+    command.args(["--listen", "127.0.0.1:0", "--log-level", "info", "--log-format", "json"]);
+    let mut process = Process::spawn(command.stderr(Stdio::piped()))?;
+    let mut log = process.child.stderr.take().context("it does not log")?;
+    let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
+    process.signal("TERM")?;
+    ann.wait_for("draining", |m| matches!(m, ServerMessage::Draining(_))).await?;
+    process.signal("TERM")?;
+    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    let mut said = String::new();
+    log.read_to_string(&mut said)?;
+    ensure!(said.contains("\"draining\"") && !said.contains("\"stopped\""), "it waited: {said}");
+    Ok(())
+}
+
+/// C10, C2, X8: a stop in good order is seen by nobody who comes back; after a crash it is another history.
+#[tokio::test]
+async fn a_restart_goes_on_where_the_server_stopped_and_a_crash_does_not() -> Result<()> {
+    for kind in [Kind::Ws, Kind::Sse] {
+        let folder = Folder::new();
+        let data_dir = folder.path().to_str().context("a path is text")?;
+        let who = Credentials::new("ann", "a");
+        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let mut ann = Client::enter(kind, process.address, &who, "doc").await?;
+        process.signal("TERM")?;
+        ensure!(ann.closed().await? == Some(1012), "the close code is another");
+        ensure!(process.ended().await? == Some(0), "the exit code is another");
+
+        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let mut ann = ann.come_back(kind, process.address, &who).await?;
+        let got = ann.resume("doc").await?;
+        ensure!(matches!(got.last(), Some(ServerMessage::Synced(_))), "{got:?}");
+        process.signal("KILL")?;
+        ensure!(process.ended().await?.is_none(), "it was not killed");
+
+        // What was handed over to the second is nothing to the third.
+        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let mut ann = ann.come_back(kind, process.address, &who).await?;
+        let got = ann.resume("doc").await?;
+        let reason = |message: &ServerMessage| match message {
+            ServerMessage::CurrentUsers(snapshot) => Some(snapshot.reason.clone()),
+            _ => None,
+        };
+        ensure!(got.iter().filter_map(reason).collect::<Vec<_>>() == ["epoch"], "{got:?}");
+    }
     Ok(())
 }
 
