@@ -11,6 +11,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each is described by the protocol")]
 pub enum ServerMessage {
+    Opened(Opened),
     Connected(Connected),
     Ping(Ping),
     Error(Refusal),
@@ -23,6 +24,7 @@ pub enum ServerMessage {
     Synced(Synced),
     Cursors(Cursors),
     Typing(Typing),
+    Close(Close),
     /// A type that this client does not know.
     Other(String),
 }
@@ -49,6 +51,10 @@ shapes! {
         heartbeat_ms: u64,
         limits: Value,
     }
+    /// `opened`
+    Opened { connection_id: String, server_time: i64, }
+    /// `close`
+    Close { code: u16, reason: String, }
     /// `ping`
     Ping { timestamp: i64, rtt_ms: Option<u64>, }
     /// `error`
@@ -184,6 +190,8 @@ impl ServerMessage {
             _ => serde_json::from_str(text)?,
         };
         Ok(match &*head.r#type {
+            "opened" => Self::Opened(serde_json::from_str(text)?),
+            "close" => Self::Close(serde_json::from_str(text)?),
             "connected" => Self::Connected(serde_json::from_str(text)?),
             "ping" => Self::Ping(serde_json::from_str(text)?),
             "error" => Self::Error(serde_json::from_str(text)?),
@@ -211,7 +219,13 @@ impl ServerMessage {
             Self::Synced(message) => Some(&message.room),
             Self::Cursors(message) => Some(&message.room),
             Self::Typing(message) => Some(&message.room),
-            Self::Connected(_) | Self::Ping(_) | Self::Error(_) | Self::Draining(_) | Self::Other(_) => None,
+            Self::Opened(_)
+            | Self::Connected(_)
+            | Self::Ping(_)
+            | Self::Error(_)
+            | Self::Draining(_)
+            | Self::Close(_)
+            | Self::Other(_) => None,
         }
     }
 }

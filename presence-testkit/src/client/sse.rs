@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::Received;
 use super::events::{Event, Events};
+use crate::wire::ServerMessage;
 
 /// An open event stream, and the connection that posts to it.
 #[derive(Debug)]
@@ -114,19 +115,20 @@ impl SseWire {
         self.last_event_id = event.id.or(self.last_event_id.take());
         self.retry = event.retry.or(self.retry);
         let Some(data) = event.data else { return Ok(()) };
-        // A text that is no JSON is for the reader to judge.
-        let message: Value = serde_json::from_str(&data).unwrap_or_default();
-        if let ("opened" | "connected", Some(id)) =
-            (message["type"].as_str().unwrap_or_default(), message["connection_id"].as_str())
-        {
-            self.connection = Some(id.to_owned());
-        }
-        self.received.push_back(match message["type"].as_str() {
-            Some("close") => {
-                Received::Closed(message["code"].as_u64().and_then(|code| u16::try_from(code).ok()))
+        // A text that is no message is for the reader to judge.
+        let received = match ServerMessage::parse(&data) {
+            Ok(ServerMessage::Close(close)) => Received::Closed(Some(close.code)),
+            Ok(ServerMessage::Opened(opened)) => {
+                self.connection = Some(opened.connection_id);
+                Received::Text(data)
+            }
+            Ok(ServerMessage::Connected(connected)) => {
+                self.connection = Some(connected.connection_id);
+                Received::Text(data)
             }
             _ => Received::Text(data),
-        });
+        };
+        self.received.push_back(received);
         Ok(())
     }
 
@@ -150,6 +152,7 @@ impl SseWire {
             self.take_in(event)?;
         }
         let (status, body) = self.post(text.as_bytes()).await?;
+        ensure!(!matches!(status, 404 | 409), "the stream is over: {body}");
         if status != 202 {
             let refusal: Value = serde_json::from_str(&body).with_context(|| format!("{status}: {body}"))?;
             let mut refusal = refusal["error"].clone();

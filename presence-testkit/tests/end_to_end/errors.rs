@@ -113,7 +113,8 @@ async fn a_flood_is_refused_and_then_ended(kind: Kind) -> Result<()> {
         TestServer::start(Config { messages_per_second: 1, messages_burst: 5, abuse_max: 10, ..quick() })?;
     let mut flood = Client::connect(kind, server.address, &Credentials::new("flood", "f")).await?;
     for _ in 0..16 {
-        flood.send(&json!({"type": "presence:heartbeat"})).await?;
+        // The last ones may come after the end.
+        let _ = flood.send(&json!({"type": "presence:heartbeat"})).await;
     }
     let refused = flood.wait_for("an error", |m| matches!(m, ServerMessage::Error(_))).await?;
     let ServerMessage::Error(refused) = refused else { unreachable!("that was waited for") };
