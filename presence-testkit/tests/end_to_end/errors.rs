@@ -60,6 +60,7 @@ async fn every_bad_message_names_its_field_and_the_connection_lives_on(kind: Kin
 }
 
 /// A message that is not text is an error, and the connection lives on.
+#[cfg(feature = "ws")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_binary_message_is_an_error_and_the_connection_lives_on() -> Result<()> {
     let server = TestServer::start(quick())?;

@@ -37,7 +37,7 @@ async fn wait_for(wire: &mut SseWire, wanted: impl Fn(&ServerMessage) -> bool) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_makes_a_member() -> Result<()> {
     let server = TestServer::start(quick())?;
-    let mut bob = server.enter(Kind::Ws, "bob", "b", "lobby").await?;
+    let mut bob = server.enter(Kind::Sse, "bob", "b", "lobby").await?;
     let mut ann = open(server.address, "room=lobby&user_name=Ann", None).await?;
     let snapshot = wait_for(&mut ann, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
     let ServerMessage::CurrentUsers(snapshot) = snapshot else { bail!("that was waited for") };
@@ -54,7 +54,7 @@ async fn an_address_makes_a_member() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_event_id_resumes() -> Result<()> {
     let server = TestServer::start(quick())?;
-    let mut ann = server.enter(Kind::Ws, "ann", "a", "doc").await?;
+    let mut ann = server.enter(Kind::Sse, "ann", "a", "doc").await?;
     let query = "room=doc&user_id=bob&session_id=b";
     let mut bob = open(server.address, query, None).await?;
     wait_for(&mut bob, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;

@@ -39,6 +39,7 @@ async fn errors_have_one_shape() -> Result<()> {
         ("/v1/rooms/a%20b/presence", 400, "invalid_room", Some("room")),
         ("/v1/rooms/@ann/presence", 403, "forbidden", Some("room")),
         ("/v1/rooms/doc/presence?since=x", 400, "bad_message", Some("since")),
+        #[cfg(feature = "ws")]
         ("/ws", 426, "bad_message", None),
     ];
     for (path, status, code, field) in cases {
@@ -49,6 +50,18 @@ async fn errors_have_one_shape() -> Result<()> {
         assert!(answer.header("x-request-id").is_some());
     }
     assert_eq!(request(server.address, "POST", "/healthz", &[]).await?.status, 405);
+    Ok(())
+}
+
+/// O6: what is not built in says what to build.
+#[cfg(not(all(feature = "ws", feature = "sse")))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_is_not_built_in_names_its_feature() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let (path, feature) = if cfg!(feature = "ws") { ("/sse", "sse") } else { ("/ws", "ws") };
+    let answer = get(server.address, path, &[]).await?;
+    assert_eq!(answer.status, 404);
+    assert!(answer.body.contains(&format!("`--features {feature}`")), "{}", answer.body);
     Ok(())
 }
 

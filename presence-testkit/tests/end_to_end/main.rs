@@ -3,11 +3,13 @@
 
 mod close_codes;
 mod errors;
+#[cfg(feature = "sse")]
 mod event_stream;
 mod half_dead;
 mod http;
 mod join_leave;
 mod lagged;
+#[cfg(all(feature = "ws", feature = "sse"))]
 mod moving;
 mod rapid;
 mod replay;
@@ -22,7 +24,9 @@ mod takeover;
 /// Runs each test on each kind of transport. Another kind is one more line here.
 macro_rules! on_every_kind {
     ($($name:ident),* $(,)?) => {
+        #[cfg(feature = "ws")]
         crate::on_kind! { ws: Ws, $($name),* }
+        #[cfg(feature = "sse")]
         crate::on_kind! { sse: Sse, $($name),* }
     };
 }
