@@ -19,6 +19,9 @@ pub enum IdError {
     /// A room id that is only `@`.
     #[error("must name a user after the @")]
     BareInbox,
+    /// Not of the form that this server wants of user ids.
+    #[error("is not of the form that this server wants of user ids (`user_id_pattern`)")]
+    Form,
     /// Not the shape that the server gives such ids.
     #[error("is not an id of this server")]
     Shape,

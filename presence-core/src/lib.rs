@@ -9,6 +9,7 @@
 //! - [`room`]: who is present, by user and session; [`feed`]: what the room says, kept for all who listen.
 //! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays, and what one
 //!   life of the server leaves to the next.
+//! - [`rights`]: who may.
 //! - [`session`]: one connection's protocol; heartbeat, budget.
 //! - [`wheel`]: many timers, swept at the cost of those that have come due.
 //! - [`wire`]: the one place that knows JSON; [`frame`]: encoded messages.
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod people;
 pub mod port;
 pub mod profile;
+pub mod rights;
 pub mod room;
 pub mod session;
 pub mod shard;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::rights::UserIds;
+
 /// How large, how many, how long. Made once at start and shared; the settings of the server map onto it one to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -32,6 +34,8 @@ pub struct Limits {
     /// How long the server waits for its connections when it drains.
     pub drain: Duration,
 
+    /// Which user ids there can be; another one is `bad_message`.
+    pub user_ids: UserIds,
     /// Largest message from a client, in bytes; a larger one ends the connection with 4500.
     pub message_bytes_max: usize,
     /// Deepest nesting of a message from a client; deeper is `bad_json`.
@@ -97,6 +101,7 @@ impl Default for Limits {
             stall: Duration::from_secs(120),
             drain: Duration::from_secs(20),
 
+            user_ids: UserIds::Any,
             message_bytes_max: 64 * 1024,
             json_depth_max: 32,
             rooms_per_connection_max: 100,

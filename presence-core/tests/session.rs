@@ -5,13 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence_core::error::{CloseReason, ErrorCode};
+use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::feed::Feed;
 use presence_core::frame::{EventId, Frame, FrameKind, Message};
 use presence_core::id::{ConnectionId, Epoch, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
 use presence_core::port::transport::{Sent, Silence};
-use presence_core::session::{Delivery, Opening, OwnEntry, Session, SessionOutput};
+use presence_core::profile::Profile;
+use presence_core::rights::{Grant, Pattern, Rooms};
+use presence_core::session::{Delivery, Opening, OwnEntry, Proof, Session, SessionOutput};
 use presence_core::shard::{Detach, Entry, RoomCommand};
 use presence_core::time::{Now, Timestamp, WallTime};
 use serde_json::Value;
@@ -25,17 +27,55 @@ fn limits() -> Limits {
 }
 
 fn open(user: Option<&str>) -> Session {
+    open_with(Proof::Word(user.map(|user| UserId::parse(user).unwrap())), None)
+}
+
+fn open_with(proof: Proof, session: Option<&str>) -> Session {
     let opening = Opening {
         connection: ConnectionId::from_random(5),
         default_room: RoomId::lobby(),
-        user: user.map(|user| UserId::parse(user).unwrap()),
+        proof,
         name: None,
-        session: None,
+        session: session.map(|session| SessionId::parse(session).unwrap()),
         fallback_session: SessionId::parse("chosen-by-the-server").unwrap(),
         entry: OwnEntry::None,
         silence: Silence::IsDeath,
     };
     Session::open(at(0), opening, Arc::new(limits()))
+}
+
+/// What a good token of ann's says.
+fn grant(user: &str, rooms: &[&str], expires: i64) -> Grant {
+    let patterns = rooms.iter().map(|pattern| Pattern::of_rooms(pattern).unwrap());
+    Grant {
+        profile: Arc::new(Profile::of_user(UserId::parse(user).unwrap())),
+        rooms: Rooms::Like(patterns.collect()),
+        expires: WallTime::from_unix_millis(expires),
+    }
+}
+
+/// Says `auth`, and answers the question whether the token is good.
+fn auth(session: &mut Session, now: Now, text: &str, verdict: Result<Grant, CommandError>) {
+    session.handle_text(now, text.as_bytes());
+    let asked = session.take_outputs().into_iter().find_map(|output| match output {
+        SessionOutput::Verify(credentials) => Some(credentials),
+        _ => None,
+    });
+    session.handle_verified(now, *asked.unwrap(), verdict);
+}
+
+/// Codes and fields of the errors that it has to write.
+fn refusals(session: &mut Session) -> Vec<(String, Option<String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let errors = written(session).into_iter().filter(|message| message["type"] == "error");
+    errors.map(|error| (text(&error["code"]).unwrap(), text(&error["field"]))).collect()
+}
+
+const BAD: &str = r#"{"type":"auth","token":"bad"}"#;
+const GOOD: &str = r#"{"token":"good","client_id":"ann","session_id":"s"}"#;
+
+fn bad() -> CommandError {
+    CommandError::field(ErrorCode::Unauthorized, "token", "it is bad")
 }
 
 /// What it has to write, as JSON.
@@ -267,4 +307,140 @@ fn s6_the_budget_is_told_and_its_abuse_ends_the_connection() {
     let said = written(&mut session);
     let wait = said.iter().find(|message| message["code"] == "rate_limited").unwrap();
     assert!(Duration::from_millis(wait["retry_after_ms"].as_u64().unwrap()) <= Duration::from_millis(10));
+}
+
+#[test]
+fn where_a_token_is_needed_nobody_is_anybody_without_one() {
+    let mut session = open_with(Proof::Awaited, None);
+    session.handle_text(at(1), br#"{"type":"presence:join","user":{"id":"ann"}}"#);
+    assert_eq!(refusals(&mut session), [("unauthorized".to_owned(), None)]);
+    assert_eq!(session.user(), None);
+    session.handle_text(at(2), br#"{"type":"auth","client_id":"ann"}"#);
+    assert_eq!(refusals(&mut session)[0].1.as_deref(), Some("token"));
+    assert_eq!(closed(&mut session), Some(CloseReason::NotAuthorized));
+}
+
+#[test]
+fn a_first_message_with_a_good_token_says_who_it_is_with_or_without_a_type() {
+    for text in [GOOD, r#"{"type":"auth","token":"good","session_id":"s","ref":1}"#] {
+        let mut session = open_with(Proof::Awaited, None);
+        auth(&mut session, at(1), text, Ok(grant("ann", &["*"], 60_000)));
+        assert_eq!(session.user().unwrap().as_str(), "ann");
+        assert_eq!(session.session_id().unwrap().as_str(), "s");
+        assert_eq!(types(&written(&mut session))[0], "connected");
+    }
+}
+
+#[test]
+fn a_first_message_with_a_bad_token_is_the_end() {
+    let mut session = open_with(Proof::Awaited, None);
+    auth(&mut session, at(1), BAD, Err(bad()));
+    assert_eq!(refusals(&mut session), [("unauthorized".to_owned(), Some("token".to_owned()))]);
+    assert_eq!(closed(&mut session), Some(CloseReason::NotAuthorized));
+}
+
+#[test]
+fn s7_nobody_is_somebody_else_than_their_token_says() {
+    let mut session = open_with(Proof::Awaited, None);
+    auth(&mut session, at(1), r#"{"token":"good","client_id":"bob"}"#, Ok(grant("ann", &["*"], 60_000)));
+    assert_eq!(refusals(&mut session), [("forbidden".to_owned(), Some("client_id".to_owned()))]);
+    assert_eq!(session.user(), None);
+    auth(&mut session, at(2), GOOD, Ok(grant("ann", &["*"], 60_000)));
+    written(&mut session);
+    session.handle_text(at(3), br#"{"type":"presence:join","user":{"id":"bob"}}"#);
+    assert_eq!(refusals(&mut session), [("forbidden".to_owned(), Some("user.id".to_owned()))]);
+    auth(&mut session, at(4), r#"{"type":"auth","token":"bobs"}"#, Ok(grant("bob", &["*"], 60_000)));
+    assert_eq!(refusals(&mut session), [("forbidden".to_owned(), Some("token".to_owned()))]);
+    assert_eq!(session.user().unwrap().as_str(), "ann");
+}
+
+#[test]
+fn the_session_id_of_the_url_stands() {
+    let mut session = open_with(Proof::Awaited, Some("from-the-url"));
+    auth(&mut session, at(1), GOOD, Ok(grant("ann", &["*"], 60_000)));
+    assert_eq!(refusals(&mut session), [("conflict".to_owned(), Some("session_id".to_owned()))]);
+    auth(&mut session, at(2), r#"{"token":"good"}"#, Ok(grant("ann", &["*"], 60_000)));
+    assert_eq!(session.session_id().unwrap().as_str(), "from-the-url");
+}
+
+#[test]
+fn s1_rooms_beyond_the_token_are_forbidden_and_the_own_inbox_is_not() {
+    let mut session = open_with(Proof::Token(Box::new(grant("ann", &["doc-*"], 60_000))), None);
+    session.take_outputs();
+    written(&mut session);
+    for (room, goes) in [("doc-1", true), ("lobby", false), ("@ann", true), ("@bob", false)] {
+        session.handle_text(at(1), format!(r#"{{"type":"presence:join","room":"{room}"}}"#).as_bytes());
+        let routed =
+            session.take_outputs().iter().any(|output| matches!(output, SessionOutput::Route { .. }));
+        assert_eq!(routed, goes, "{room}");
+        let refused: &[_] = if goes { &[] } else { &[("forbidden".to_owned(), Some("room".to_owned()))] };
+        assert_eq!(refusals(&mut session), refused, "{room}");
+    }
+}
+
+#[test]
+fn s2_a_connection_ends_when_its_token_does_whatever_the_wall_clock_does_meanwhile() {
+    let mut session = open_with(Proof::Token(Box::new(grant("ann", &["*"], 5_000))), None);
+    session.take_outputs();
+    session.handle_alive(at(4_999));
+    session.handle_timeout(at(4_999));
+    assert_eq!(closed(&mut session), None);
+    assert!(session.poll_timeout() <= Some(Timestamp::from_millis(5_000)));
+    session.handle_timeout(Now { wall: WallTime::from_unix_millis(1), ..at(5_000) });
+    let outputs = session.take_outputs();
+    assert!(matches!(
+        outputs[..],
+        [SessionOutput::Detach { how: Detach::Lost }, SessionOutput::Close(CloseReason::TokenExpired)]
+    ));
+}
+
+#[test]
+fn a_renewal_moves_the_end_and_a_bad_one_does_not() {
+    let mut session = open_with(Proof::Token(Box::new(grant("ann", &["*"], 5_000))), None);
+    auth(
+        &mut session,
+        at(1_000),
+        r#"{"type":"auth","token":"good","ref":"r"}"#,
+        Ok(grant("ann", &["*"], 9_000)),
+    );
+    let said = written(&mut session);
+    assert!(said.iter().any(|message| message["type"] == "connected" && message["ref"] == "r"));
+    auth(&mut session, at(2_000), BAD, Err(bad()));
+    assert_eq!(refusals(&mut session), [("unauthorized".to_owned(), Some("token".to_owned()))]);
+    for (millis, ended) in [(8_999, None), (9_000, Some(CloseReason::TokenExpired))] {
+        session.handle_alive(at(millis));
+        session.handle_timeout(at(millis));
+        assert_eq!(closed(&mut session), ended, "{millis}");
+    }
+}
+
+#[test]
+fn a_renewal_that_allows_fewer_rooms_ends_the_others() {
+    let mut session = open_with(Proof::Token(Box::new(grant("ann", &["*"], 60_000))), None);
+    for room in ["doc-1", "team"] {
+        session.handle_text(at(1), format!(r#"{{"type":"presence:join","room":"{room}"}}"#).as_bytes());
+    }
+    session.take_outputs();
+    written(&mut session);
+    auth(&mut session, at(2), r#"{"type":"auth","token":"good"}"#, Ok(grant("ann", &["doc-*"], 60_000)));
+    let outputs = session.take_outputs();
+    assert!(matches!(
+        &outputs[..],
+        [SessionOutput::Route { room, command: RoomCommand::PutOut }] if room.as_str() == "team"
+    ));
+    assert_eq!(session.rooms().map(RoomId::as_str).collect::<Vec<_>>(), ["doc-1"]);
+    let said = written(&mut session);
+    assert_eq!(types(&said), ["connected", "error"]);
+    assert_eq!((&said[1]["code"], &said[1]["room"]), (&Value::from("forbidden"), &Value::from("team")));
+}
+
+#[test]
+fn guessing_tokens_ends_a_connection() {
+    let mut session = open_with(Proof::Token(Box::new(grant("ann", &["*"], 60_000))), None);
+    for _ in 0..limits().abuse_max {
+        auth(&mut session, at(1), BAD, Err(bad()));
+    }
+    assert_eq!(closed(&mut session), None);
+    auth(&mut session, at(1), BAD, Err(bad()));
+    assert_eq!(closed(&mut session), Some(CloseReason::ProtocolAbused));
 }

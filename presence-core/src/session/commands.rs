@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{ChosenBy, Identity, Phase, Seat, Session, SessionOutput};
+use super::auth::{Rights, Wanted, another_inbox};
+use super::{Phase, Seat, Session, SessionOutput};
 use crate::error::{CloseReason, CommandError, ErrorCode};
-use crate::id::{RoomId, SessionId, UserId};
+use crate::id::RoomId;
 use crate::profile::Profile;
-use crate::shard::{Detach, Entry, Join, RoomCommand};
+use crate::rights::Rooms;
+use crate::shard::{Entry, Join, RoomCommand};
 use crate::time::Now;
 use crate::wire::{ClientMessage, Decoded, Reference, Since, StatePatch, UserClaim, decode};
 
@@ -58,6 +60,7 @@ impl Session {
             | RoomCommand::Typing { reference, .. }
             | RoomCommand::Sync { reference, .. } => reference,
             RoomCommand::Leave
+            | RoomCommand::PutOut
             | RoomCommand::Touch
             | RoomCommand::Activity { .. }
             | RoomCommand::Restart { .. }
@@ -68,7 +71,7 @@ impl Session {
         self.refuse(&error, &reference);
     }
 
-    fn offend(&mut self, now: Now, error: &CommandError, reference: &Reference, end: CloseReason) {
+    pub(super) fn offend(&mut self, now: Now, error: &CommandError, reference: &Reference, end: CloseReason) {
         self.refuse(error, reference);
         if self.offences.note(now.at, &self.limits) {
             self.close(end);
@@ -77,7 +80,7 @@ impl Session {
 
     fn obey(&mut self, now: Now, message: ClientMessage, reference: &Reference) {
         let done = match message {
-            ClientMessage::Auth { token: _, user, session } => self.auth(now, user, session, reference),
+            ClientMessage::Auth { token, user, session } => self.auth(now, token, user, session, reference),
             ClientMessage::Join { room, user, state, since } => {
                 let room = room.unwrap_or_else(|| self.default_room.clone());
                 self.join(now, room, &user, state, since, reference)
@@ -116,66 +119,6 @@ impl Session {
         }
     }
 
-    fn known(&mut self) -> Result<&mut Identity, CommandError> {
-        match &mut self.phase {
-            Phase::Ready(identity) => Ok(identity),
-            Phase::Opening { .. } | Phase::Closed => Err(CommandError::new(
-                ErrorCode::Unauthorized,
-                "say who you are first: `auth`, or `presence:join`",
-            )),
-        }
-    }
-
-    fn auth(
-        &mut self,
-        now: Now,
-        user: Option<UserId>,
-        session: Option<SessionId>,
-        reference: &Reference,
-    ) -> Result<(), CommandError> {
-        if let Phase::Opening { .. } = self.phase {
-            let user = user.ok_or_else(|| missing("client_id"))?;
-            self.identify(now, Arc::new(Profile::of_user(user)), session, reference);
-        } else {
-            self.confirm(user.as_ref(), session, ("client_id", "session_id"))?;
-            self.say_connected(now, reference);
-        }
-        Ok(())
-    }
-
-    /// Holds what a message says of its sender against what is known: the user stays, and the session too, unless
-    /// the server chose it and no room has seen it. Says whether the session is another now.
-    fn confirm(
-        &mut self,
-        user: Option<&UserId>,
-        session: Option<SessionId>,
-        (user_field, session_field): (&'static str, &'static str),
-    ) -> Result<bool, CommandError> {
-        let in_no_room = self.rooms.is_empty();
-        let identity = self.known()?;
-        if user.is_some_and(|user| *user != identity.profile.id) {
-            let message = format!("`{user_field}` is not who this connection belongs to");
-            return Err(CommandError::field(ErrorCode::Forbidden, user_field, message));
-        }
-        match session {
-            Some(session) if session != identity.session => {
-                if identity.chosen_by == ChosenBy::Client || !in_no_room {
-                    let message = format!("`{session_field}` is not the session that this connection has");
-                    return Err(CommandError::field(ErrorCode::Conflict, session_field, message));
-                }
-                identity.session = session.clone();
-                identity.chosen_by = ChosenBy::Client;
-                let user = identity.profile.id.clone();
-                self.outputs.push(SessionOutput::Detach { how: Detach::Finished });
-                self.outputs.push(SessionOutput::Attach { user, session });
-                return Ok(true);
-            }
-            Some(_) => identity.chosen_by = ChosenBy::Client,
-            None => {}
-        }
-        Ok(false)
-    }
-
     fn join(
         &mut self,
         now: Now,
@@ -185,14 +128,16 @@ impl Session {
         since: Option<Since>,
         reference: &Reference,
     ) -> Result<(), CommandError> {
-        if let Phase::Opening { .. } = self.phase {
+        if let Phase::Opening { wanted: Wanted::Word, .. } = self.phase {
             let user = claim.id.clone().ok_or_else(|| missing("user.id"))?;
-            self.may_enter(&user, &room)?;
+            if !Rooms::Every.allow(&user, &room) {
+                return Err(another_inbox());
+            }
+            self.choose_session(claim.session.clone(), "user.sessionId")?;
             let profile = Arc::new(Profile::of_user(user)).with(claim);
-            self.identify(now, profile, claim.session.clone(), &None);
+            self.identify(now, profile, Rights::All, &None);
         } else {
-            let user = self.known()?.profile.id.clone();
-            self.may_enter(&user, &room)?;
+            self.may_enter(&room)?;
             if self.confirm(claim.id.as_ref(), claim.session.clone(), ("user.id", "user.sessionId"))? {
                 self.say_connected(now, &None);
             }
@@ -210,23 +155,13 @@ impl Session {
         since: Option<Since>,
         reference: &Reference,
     ) -> Result<(), CommandError> {
-        let user = self.known()?.profile.id.clone();
-        self.may_enter(&user, &room)?;
+        self.may_enter(&room)?;
         let entry = self.take_seat(&room)?;
         let identity = self.known()?;
         let (profile, active) = (Arc::clone(&identity.profile), identity.active);
         let join = Join { profile, active, state, since, entry, reference: reference.clone() };
         self.outputs.push(SessionOutput::Route { room, command: RoomCommand::Join(join) });
         Ok(())
-    }
-
-    fn may_enter(&self, user: &UserId, room: &RoomId) -> Result<(), CommandError> {
-        match room.inbox_of() {
-            Some(owner) if owner != user.as_str() => {
-                Err(CommandError::field(ErrorCode::Forbidden, "room", "this room is another user's inbox"))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn take_seat(&mut self, room: &RoomId) -> Result<Entry, CommandError> {
@@ -277,7 +212,7 @@ impl Session {
     }
 }
 
-fn missing(field: &'static str) -> CommandError {
+pub(super) fn missing(field: &'static str) -> CommandError {
     let message = format!("`{field}` is missing: nobody knows yet who you are");
     CommandError::field(ErrorCode::BadMessage, field, message)
 }

@@ -5,6 +5,7 @@
 //! [`Session::handle_timeout`]. After an output [`SessionOutput::Close`] the session takes in nothing more but
 //! [`Session::handle_end`].
 
+mod auth;
 mod budget;
 mod commands;
 mod heartbeat;
@@ -22,6 +23,8 @@ use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Since};
+pub use auth::{Credentials, Proof};
+use auth::{Rights, Wanted};
 use budget::{Budget, Offences};
 use heartbeat::{Beat, Heartbeat};
 
@@ -32,8 +35,8 @@ pub struct Opening {
     pub connection: ConnectionId,
     /// The room that a message without `room` means.
     pub default_room: RoomId,
-    /// Who the URL says it is. Believed in dev mode only; the server passes nothing else.
-    pub user: Option<UserId>,
+    /// How it is known to whom it belongs.
+    pub proof: Proof,
     /// What others read, from the URL.
     pub name: Option<Box<str>>,
     /// Which tab or device, from the URL.
@@ -79,6 +82,8 @@ pub enum SessionOutput {
         /// The command.
         command: RoomCommand,
     },
+    /// Find out whether this token is good, and give the answer to [`Session::handle_verified`].
+    Verify(Box<Credentials>),
     /// Close the connection, after writing what waits.
     Close(CloseReason),
     /// A ping was answered after this time.
@@ -136,7 +141,13 @@ pub struct Session {
 #[derive(Debug)]
 enum Phase {
     /// Nobody knows who it is yet.
-    Opening { until: Timestamp, fallback_session: SessionId, entry: OwnEntry },
+    Opening {
+        until: Timestamp,
+        wanted: Wanted,
+        session: SessionId,
+        chosen_by: ChosenBy,
+        entry: OwnEntry,
+    },
     /// Somebody.
     Ready(Identity),
     /// It is over.
@@ -149,6 +160,7 @@ struct Identity {
     session: SessionId,
     /// Who chose the session id.
     chosen_by: ChosenBy,
+    rights: Rights,
     active: bool,
 }
 
@@ -170,12 +182,18 @@ struct Seat {
 impl Session {
     /// A connection that has just opened.
     pub fn open(now: Now, opening: Opening, limits: Arc<Limits>) -> Self {
-        let Opening { connection, default_room, user, name, session, fallback_session, entry, silence } =
+        let Opening { connection, default_room, proof, name, session, fallback_session, entry, silence } =
             opening;
+        let wanted = if let Proof::Word(_) = proof { Wanted::Word } else { Wanted::Token };
+        let (session, chosen_by) = match session {
+            Some(session) => (session, ChosenBy::Client),
+            None => (fallback_session, ChosenBy::Server),
+        };
+        let until = now.at + limits.hello;
         let mut opened = Self {
             connection,
             default_room,
-            phase: Phase::Opening { until: now.at + limits.hello, fallback_session, entry },
+            phase: Phase::Opening { until, wanted, session, chosen_by, entry },
             heartbeat: Heartbeat::new(now.at, silence),
             budget: Budget::new(now.at, &limits),
             offences: Offences::default(),
@@ -186,14 +204,7 @@ impl Session {
             outputs: Vec::new(),
             limits,
         };
-        if let Some(user) = user {
-            let claim = wire::UserClaim { name, ..Default::default() };
-            let profile = Arc::new(Profile::of_user(user)).with(&claim);
-            opened.identify(now, profile, session, &None);
-        } else if let (Some(session), Phase::Opening { fallback_session, .. }) = (session, &mut opened.phase)
-        {
-            *fallback_session = session;
-        }
+        opened.begin(now, proof, name);
         // Who speaks over other connections has to know first which connection it speaks for.
         if opened.user().is_none() && silence == Silence::MaySayNothing {
             opened.say(wire::opened(connection, now.wall));
@@ -249,11 +260,11 @@ impl Session {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let stall = self.stalled.map(|since| since + self.limits.stall);
-        match self.phase {
-            Phase::Opening { until, .. } => Some(until),
-            Phase::Ready(_) => {
-                Some(stall.map_or(self.heartbeat.next(), |stall| stall.min(self.heartbeat.next())))
+        match &self.phase {
+            Phase::Opening { until, .. } => Some(*until),
+            Phase::Ready(identity) => {
+                let stall = self.stalled.map(|since| since + self.limits.stall);
+                [Some(self.heartbeat.next()), stall, identity.rights.until()].into_iter().flatten().min()
             }
             Phase::Closed => None,
         }
@@ -261,9 +272,12 @@ impl Session {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
-        match self.phase {
-            Phase::Opening { until, .. } if until <= now.at => self.close(CloseReason::NotAuthorized),
-            Phase::Ready(_) => {
+        match &self.phase {
+            Phase::Opening { until, .. } if *until <= now.at => self.close(CloseReason::NotAuthorized),
+            Phase::Ready(identity) => {
+                if identity.rights.until().is_some_and(|until| until <= now.at) {
+                    return self.close(CloseReason::TokenExpired);
+                }
                 if self.stalled.is_some_and(|since| since + self.limits.stall <= now.at) {
                     return self.close(CloseReason::SlowConsumer);
                 }
@@ -386,21 +400,11 @@ impl Session {
         more
     }
 
-    fn identify(
-        &mut self,
-        now: Now,
-        profile: Arc<Profile>,
-        session: Option<SessionId>,
-        reference: &Reference,
-    ) {
-        let (session, chosen_by) = match (session, &self.phase) {
-            (Some(session), _) => (session, ChosenBy::Client),
-            (None, Phase::Opening { fallback_session, .. }) => (fallback_session.clone(), ChosenBy::Server),
-            (None, Phase::Ready(identity)) => (identity.session.clone(), identity.chosen_by),
-            (None, Phase::Closed) => return,
-        };
+    fn identify(&mut self, now: Now, profile: Arc<Profile>, rights: Rights, reference: &Reference) {
+        let Phase::Opening { session, chosen_by, .. } = &self.phase else { return };
+        let (session, chosen_by) = (session.clone(), *chosen_by);
         self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
-        let ready = Phase::Ready(Identity { profile, session, chosen_by, active: true });
+        let ready = Phase::Ready(Identity { profile, session, chosen_by, rights, active: true });
         let before = std::mem::replace(&mut self.phase, ready);
         self.say_connected(now, reference);
         self.heartbeat.restart(now.at);

@@ -70,6 +70,8 @@ pub enum RoomCommand {
     Join(Join),
     /// To leave at once.
     Leave,
+    /// To be put out at once, since it may not be there any more.
+    PutOut,
     /// To be known as still there.
     Touch,
     /// To say whether it is in use.
@@ -128,7 +130,12 @@ impl RoomCommand {
             | Self::Cursor { .. }
             | Self::Typing { .. }
             | Self::Sync { .. } => true,
-            Self::Leave | Self::Touch | Self::Activity { .. } | Self::Restart { .. } | Self::LiveNow => false,
+            Self::Leave
+            | Self::PutOut
+            | Self::Touch
+            | Self::Activity { .. }
+            | Self::Restart { .. }
+            | Self::LiveNow => false,
         }
     }
 }

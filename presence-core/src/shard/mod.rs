@@ -228,8 +228,10 @@ impl Shard {
         let Some(key) = self.keys.get(&room).copied() else {
             return self.refuse_absent(generation, &room, command);
         };
-        if matches!(command, RoomCommand::Leave) {
-            return self.leave(now, key, &visitor, LeaveCause::Left);
+        match command {
+            RoomCommand::Leave => return self.leave(now, key, &visitor, LeaveCause::Left),
+            RoomCommand::PutOut => return self.leave(now, key, &visitor, LeaveCause::Kicked),
+            _ => {}
         }
         let limits = Arc::clone(&self.limits);
         let Some(desk) = self.desk_mut(key) else { return };
@@ -320,6 +322,7 @@ impl Shard {
             | RoomCommand::Sync { reference, .. } => reference,
             RoomCommand::Join(_)
             | RoomCommand::Leave
+            | RoomCommand::PutOut
             | RoomCommand::Touch
             | RoomCommand::Activity { .. }
             | RoomCommand::Restart { .. }
@@ -430,7 +433,7 @@ fn apply(
         RoomCommand::Restart { entry } => desk.wait(visitor, entry, Want::Restart, None),
         RoomCommand::LiveNow if desk.room.is_in(visitor) => return Ok(Applied::Answer(desk.room.live_now())),
         // Joins and leaves change more than the room, and the shard has taken them already.
-        RoomCommand::LiveNow | RoomCommand::Join(_) | RoomCommand::Leave => {}
+        RoomCommand::LiveNow | RoomCommand::Join(_) | RoomCommand::Leave | RoomCommand::PutOut => {}
     }
     Ok(Applied::Nothing)
 }

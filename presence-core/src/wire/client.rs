@@ -10,7 +10,8 @@ use super::json::{Json, Members, Reference, ScanError, StatePatch, scan};
 use crate::error::{CommandError, ErrorCode};
 use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
-use crate::profile::Color;
+use crate::profile::{Color, is_safe_picture};
+use crate::rights::Token;
 
 /// Longest epoch that a client may name; another server's may look otherwise.
 const EPOCH_BYTES_MAX: usize = 128;
@@ -29,7 +30,7 @@ pub struct Decoded {
 #[expect(missing_docs, reason = "the fields are named and described by the protocol")]
 pub enum ClientMessage {
     /// Says who this is; renews a token on a live connection.
-    Auth { token: Option<Box<str>>, user: Option<UserId>, session: Option<SessionId> },
+    Auth { token: Option<Token>, user: Option<UserId>, session: Option<SessionId> },
     /// Enters a room.
     Join { room: Option<RoomId>, user: Box<UserClaim>, state: Option<StatePatch>, since: Option<Since> },
     /// Leaves it at once.
@@ -220,8 +221,8 @@ impl<'a> Object<'a> {
 
     fn auth(&self) -> Result<ClientMessage, CommandError> {
         Ok(ClientMessage::Auth {
-            token: self.text("token", usize::MAX)?,
-            user: self.id("client_id", UserId::parse)?,
+            token: self.text("token", usize::MAX)?.map(Token::new),
+            user: self.id("client_id", |text| self.limits.user_ids.parse(text))?,
             session: self.id("session_id", SessionId::parse)?,
         })
     }
@@ -242,12 +243,12 @@ impl<'a> Object<'a> {
             if avatar.len() > bytes_max {
                 return Err(self.bad("avatar", format!("must be at most {bytes_max} bytes")));
             }
-            if !(avatar.starts_with("https:") || avatar.starts_with("data:image/")) {
+            if !is_safe_picture(avatar) {
                 return Err(self.bad("avatar", "must begin with https: or data:image/"));
             }
         }
         Ok(UserClaim {
-            id: self.id("id", UserId::parse)?,
+            id: self.id("id", |text| self.limits.user_ids.parse(text))?,
             name: self.text("name", self.limits.name_chars_max)?.filter(|name| !name.trim().is_empty()),
             session: self.id("sessionId", SessionId::parse)?,
             color: color.map(|color| Color::parse(&color)).transpose().map_err(|e| self.bad("color", e))?,

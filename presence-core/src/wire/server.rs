@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::json::{Json, Reference, State};
 use super::user::User;
 use crate::digest::Digest;
-use crate::error::{CloseReason, CommandError};
+use crate::error::{CloseReason, CommandError, ErrorCode};
 use crate::frame::{EventId, Message};
 use crate::id::{ConnectionId, Epoch, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
@@ -112,6 +112,16 @@ pub fn connected(
 
 /// `error`: the answer to a message that could not be carried out.
 pub fn error(error: &CommandError, reference: &Reference) -> Message {
+    refusal(error, None, reference)
+}
+
+/// `error`, which nobody asked for: the connection is in `room` no more.
+pub fn put_out(room: &RoomId) -> Message {
+    let message = format!("your token does not let you be in {room} any more; you have left it");
+    refusal(&CommandError::field(ErrorCode::Forbidden, "room", message), Some(room), &None)
+}
+
+fn refusal(error: &CommandError, room: Option<&RoomId>, reference: &Reference) -> Message {
     #[derive(Serialize)]
     struct Refusal<'a> {
         r#type: &'static str,
@@ -119,6 +129,8 @@ pub fn error(error: &CommandError, reference: &Reference) -> Message {
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         field: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u128>,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -129,6 +141,7 @@ pub fn error(error: &CommandError, reference: &Reference) -> Message {
         code: error.code.as_str(),
         message: &error.message,
         field: error.field.as_deref(),
+        room: room.map(RoomId::as_str),
         retry_after_ms: error.retry_after.map(|span| span.as_millis()),
         reference,
     })
