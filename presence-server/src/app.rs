@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::connection::Connections;
@@ -106,15 +107,16 @@ impl Server {
         let (clock, metrics) = (Clock::start(), Metrics::new());
         let limits = Arc::new(config.limits());
         let incarnation = Incarnation::from_random(random::bits64());
+        let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
         // Not before it is sure that this server starts: what is taken is not there for another one.
         let data = open_data_dir(&config)?;
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
         let kept = kept.unwrap_or_default();
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
-        let connections = Arc::new(Connections::new(limits, clock, metrics.clone(), shards.clone()));
-        let config = Arc::new(config);
+        let connections = Connections::new(limits, clock, metrics.clone(), shards.clone(), Arc::clone(&auth));
+        let (config, connections) = (Arc::new(config), Arc::new(connections));
         let router =
-            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), metrics.clone());
+            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone());
         let router = Arc::new(router);
         let header_timeout = Duration::from_millis(config.header_timeout_ms);
         let acceptor = Acceptor::new(

@@ -3,13 +3,14 @@
 //! # Code map
 //! - [`app`]: configuration → shards → bind → run → drain.
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
-//! - [`http`]: listener, router, page.
+//! - [`http`]: listener, router, page; [`auth`]: who may.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
 //!
 //! This is the only crate that knows what time it is, and which transports there are.
 
 pub mod app;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;

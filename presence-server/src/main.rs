@@ -20,6 +20,9 @@ const CANNOT_KEEP: u8 = 73;
 fn main() -> ExitCode {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    if std::env::args_os().nth(1).is_some_and(|word| word == "token") {
+        return tell(presence_server::auth::cli::run(std::env::args_os().skip(2), environment));
+    }
     let config = match read(std::env::args_os().skip(1), environment) {
         Ok(Asked::Run(config)) => *config,
         Ok(Asked::Told(text)) => {
@@ -36,6 +39,19 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("presence-server: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn tell(answer: anyhow::Result<String>) -> ExitCode {
+    match answer {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("presence-server: {error:#}");
+            ExitCode::from(BAD_CONFIGURATION)
         }
     }
 }

@@ -41,6 +41,7 @@ const DELIVERY: &str = "presence_delivery_seconds";
 const INBOX: &str = "presence_shard_inbox_inputs";
 const ACCEPT_ERRORS: &str = "presence_accept_errors_total";
 const REFUSED: &str = "presence_connections_refused_total";
+const TOKENS_REFUSED: &str = "presence_tokens_refused_total";
 const HTTP: &str = "presence_http_requests_total";
 const HANDOVERS: &str = "presence_handovers_total";
 const BUILD: &str = "presence_build_info";
@@ -101,6 +102,7 @@ fn describe() {
     describe_gauge!(INBOX, Unit::Count, "Inputs that wait for a shard, by shard.");
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted, by error.");
     describe_counter!(REFUSED, Unit::Count, "Connections that were turned away, by reason.");
+    describe_counter!(TOKENS_REFUSED, Unit::Count, "Tokens that were not good, by reason.");
     describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
     describe_counter!(HANDOVERS, Unit::Count, "Starts with a data_dir, by what became of the hand-over.");
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
@@ -191,6 +193,10 @@ impl Metrics {
 
     pub(crate) fn accept_failed(&self, error: &'static str) {
         counter!(ACCEPT_ERRORS, "error" => error).increment(1);
+    }
+
+    pub(crate) fn token_refused(&self, reason: &'static str) {
+        counter!(TOKENS_REFUSED, "reason" => reason).increment(1);
     }
 
     pub(crate) fn http_answered(&self, route: &'static str, status: u16) {

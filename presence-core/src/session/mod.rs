@@ -141,13 +141,7 @@ pub struct Session {
 #[derive(Debug)]
 enum Phase {
     /// Nobody knows who it is yet.
-    Opening {
-        until: Timestamp,
-        wanted: Wanted,
-        session: SessionId,
-        chosen_by: ChosenBy,
-        entry: OwnEntry,
-    },
+    Opening { until: Timestamp, wanted: Wanted, session: SessionId, chosen_by: ChosenBy, entry: OwnEntry },
     /// Somebody.
     Ready(Identity),
     /// It is over.

@@ -2,6 +2,7 @@
 //! in three spellings: `--heartbeat-ms`, `PRESENCE_HEARTBEAT_MS`, `heartbeat_ms`.
 
 mod read;
+mod secret;
 mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,9 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use presence_core::limits::Limits;
+use presence_core::rights::UserIds;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::Settled;
+use crate::http::origin::{Nearby, Origins};
+
 pub use read::{Asked, ConfigError, read};
+pub use secret::Secret;
 
 /// Every setting with its default. Numbers carry their unit in the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +28,16 @@ pub use read::{Asked, ConfigError, read};
 )]
 pub struct Config {
     pub listen: SocketAddr,
+    pub token_secret: Secret,
+    pub token_secret_file: String,
+    pub token_key_files: Vec<String>,
+    pub token_audience: String,
+    pub token_issuer: String,
+    pub token_bytes_max: usize,
+    pub api_key: Secret,
+    pub api_key_file: String,
+    pub user_id_pattern: String,
+    pub revocations_max: usize,
     pub allowed_origins: Vec<String>,
     pub connections_max: usize,
     pub header_timeout_ms: u64,
@@ -97,6 +113,16 @@ impl Default for Config {
         let limits = Limits::default();
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT),
+            token_secret: Secret::default(),
+            token_secret_file: String::new(),
+            token_key_files: Vec::new(),
+            token_audience: String::new(),
+            token_issuer: String::new(),
+            token_bytes_max: 8 * 1024,
+            api_key: Secret::default(),
+            api_key_file: String::new(),
+            user_id_pattern: String::new(),
+            revocations_max: 100_000,
             allowed_origins: Vec::new(),
             connections_max: 1_000_000,
             header_timeout_ms: 10_000,
@@ -169,6 +195,7 @@ impl Config {
 
             large_room_users: self.large_room_users,
             huge_room_users: self.huge_room_users,
+            user_ids: UserIds::named(&self.user_id_pattern),
             message_bytes_max: self.message_bytes_max,
             json_depth_max: self.json_depth_max,
             rooms_per_connection_max: self.rooms_per_connection_max,
@@ -198,10 +225,12 @@ impl Config {
     /// # Errors
     /// Names the setting and the rule.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() {
+        self.limits().check()?;
+        let auth = Settled::of(self)?;
+        if auth.is_dev_mode() && !self.listen.ip().is_loopback() {
             return Err(ConfigError::Public { listen: self.listen });
         }
-        self.limits().check()?;
+        Origins::new(&self.allowed_origins, Nearby::Strangers)?;
         Ok(())
     }
 }

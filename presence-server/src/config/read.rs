@@ -70,8 +70,9 @@ pub enum ConfigError {
     Limits(#[from] presence_core::limits::LimitsError),
     /// An address that others can reach, without a way to know who they are.
     #[error(
-        "`listen` is {listen}, which others can reach, but nobody would have to prove who they are: this version has no \
-         tokens yet. Set it to a loopback address such as 127.0.0.1:{port}",
+        "`listen` is {listen}, which others can reach, but nobody would have to prove who they are: set `token_secret` \
+         (PRESENCE_TOKEN_SECRET) or `token_key_files`, so that tokens are asked for, or listen on a loopback address such \
+         as 127.0.0.1:{port}",
         port = listen.port()
     )]
     Public {
@@ -275,7 +276,11 @@ mod tests {
     #[test]
     fn an_address_that_others_can_reach_is_refused_while_nobody_proves_who_they_are() {
         let said = read_with(&["--listen", "0.0.0.0:9000"], &[]).unwrap_err();
-        assert!(said.contains("127.0.0.1:9000"), "{said}");
+        assert!(said.contains("127.0.0.1:9000") && said.contains("PRESENCE_TOKEN_SECRET"), "{said}");
+        let secret = [("PRESENCE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef")];
+        assert!(read_with(&["--listen", "0.0.0.0:9000"], &secret).is_ok());
+        let short = read_with(&[], &[("PRESENCE_TOKEN_SECRET", "short")]).unwrap_err();
+        assert!(short.contains("`token_secret`") && short.contains("32 bytes"), "{short}");
         assert!(read_with(&["--listen", "[::1]:9000"], &[]).is_ok());
     }
 

@@ -11,6 +11,10 @@ const fn server(name: &'static str, help: &'static str) -> Setting {
     Setting { heading: "Server", name, help }
 }
 
+const fn auth(name: &'static str, help: &'static str) -> Setting {
+    Setting { heading: "Who may", name, help }
+}
+
 const fn time(name: &'static str, help: &'static str) -> Setting {
     Setting { heading: "Times", name, help }
 }
@@ -22,7 +26,29 @@ const fn bound(name: &'static str, help: &'static str) -> Setting {
 /// In the order in which `--help` shows them.
 pub(super) const SETTINGS: &[Setting] = &[
     server("listen", "Address and port to listen on; without tokens only a loopback address"),
-    server("allowed_origins", "Origins of pages that may connect, beside the server's own and loopback ones"),
+    auth(
+        "token_secret",
+        "Secret of 32 bytes or more that tokens are signed with (HS256); better a variable than a flag",
+    ),
+    auth("token_secret_file", "File with that secret"),
+    auth(
+        "token_key_files",
+        "Files with keys of tokens: JWK Sets, or PEM files with one public key, named KID.pem",
+    ),
+    auth("token_audience", "What `aud` of a token has to be or contain"),
+    auth("token_issuer", "What `iss` of a token has to be"),
+    auth("token_bytes_max", "Longest token"),
+    auth("api_key", "Key of your backend for the HTTP interface, of 16 bytes or more"),
+    auth("api_key_file", "File with that key"),
+    auth(
+        "user_id_pattern",
+        "Form of user ids: hex24, uuid, or a text with * for any characters; any unless set",
+    ),
+    auth("revocations_max", "Users whose earlier tokens are refused, since they were sent away"),
+    auth(
+        "allowed_origins",
+        "Origins of pages that may connect, beside the server's own; such as https://app.example",
+    ),
     server("connections_max", "Connections at once; one more is answered with 503"),
     server("header_timeout_ms", "How long a request's headers may take"),
     server("body_timeout_ms", "How long a request's body may take; a slower one is answered with 408"),

@@ -133,6 +133,7 @@ impl Drive {
                 let connection = self.session.connection();
                 info!(connection = %connection, user = %user, session = %session, "session attached");
                 self.user = Some(user.clone());
+                shared.registry.identify(connection, &user);
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
                 return Step::wait(async move { shards.attach(&user, &session, generation, &mailbox).await });
             }
@@ -159,6 +160,10 @@ impl Drive {
                 debug!(%connection, correlation = %format_args!("{connection}-{number}"), kind, "message received");
             }
             SessionOutput::Refused(code) => shared.metrics.error_answered(code),
+            SessionOutput::Verify(credentials) => {
+                let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| error.answer());
+                self.session.handle_verified(shared.clock.now(), *credentials, verdict);
+            }
             SessionOutput::Close(reason) => return Step::Close(reason),
         }
         Step::Done

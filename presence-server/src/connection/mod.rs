@@ -8,12 +8,13 @@ pub mod registry;
 
 use std::sync::Arc;
 
-use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
+use presence_core::id::{ConnectionId, RoomId, SessionId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
-use presence_core::session::{Opening, OwnEntry, Session};
+use presence_core::session::{Opening, OwnEntry, Proof, Session};
 use tracing::info;
 
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::random;
@@ -30,6 +31,7 @@ pub struct Connections {
     clock: Clock,
     metrics: Metrics,
     shards: Shards,
+    auth: Arc<Auth>,
     pacemaker: Pacemaker,
     registry: Registry,
 }
@@ -37,8 +39,8 @@ pub struct Connections {
 /// What a request said about the connection that it opens.
 #[derive(Clone, Debug, Default)]
 pub struct Hello {
-    /// Who it says it is.
-    pub user: Option<UserId>,
+    /// How it is known to whom it belongs.
+    pub proof: Proof,
     /// What others read.
     pub name: Option<Box<str>>,
     /// Which tab or device.
@@ -50,10 +52,10 @@ pub struct Hello {
 }
 
 impl Connections {
-    /// Connections that meet in the rooms of `shards`.
-    pub fn new(limits: Arc<Limits>, clock: Clock, metrics: Metrics, shards: Shards) -> Self {
+    /// Connections that meet in the rooms of `shards`, each with somebody whom `auth` knows.
+    pub fn new(limits: Arc<Limits>, clock: Clock, metrics: Metrics, shards: Shards, auth: Arc<Auth>) -> Self {
         let (pacemaker, registry) = (Pacemaker::new(), Registry::default());
-        Self { limits, clock, metrics, shards, pacemaker, registry }
+        Self { limits, clock, metrics, shards, auth, pacemaker, registry }
     }
 
     /// The timers of the connections; somebody has to run them.
@@ -73,7 +75,7 @@ impl Connections {
         let opening = Opening {
             connection,
             default_room: hello.room.unwrap_or_else(RoomId::lobby),
-            user: hello.user,
+            proof: hello.proof,
             name: hello.name,
             session: hello.session,
             fallback_session: SessionId::from_random(random::bits128()),
@@ -104,7 +106,7 @@ mod tests {
     use async_trait::async_trait;
     use presence_core::error::CloseReason;
     use presence_core::frame::Frame;
-    use presence_core::id::Incarnation;
+    use presence_core::id::{Incarnation, UserId};
     use presence_core::port::transport::{Incoming, Sent, TransportError, TransportInfo};
     use presence_testkit::client::Received;
     use presence_testkit::contract::fake::{FakePeer, FakeTransport, pair};
@@ -141,7 +143,7 @@ mod tests {
     }
 
     fn hello(user: &str) -> Hello {
-        Hello { user: Some(UserId::parse(user).unwrap()), ..Hello::default() }
+        Hello { proof: Proof::Word(Some(UserId::parse(user).unwrap())), ..Hello::default() }
     }
 
     async fn hears(peer: &mut FakePeer, what: &str) -> Result<()> {
@@ -163,7 +165,8 @@ mod tests {
         let limits = Arc::new(Limits { grace: Duration::from_millis(50), ..Limits::default() });
         let (clock, metrics) = (Clock::start(), Metrics::new());
         let shards = Shards::start(1, &limits, Incarnation::from_random(1), clock, &metrics);
-        let connections = Arc::new(Connections::new(limits, clock, metrics, shards));
+        let auth = Auth::new(&crate::Config::default(), Arc::clone(&limits), clock, metrics.clone())?;
+        let connections = Arc::new(Connections::new(limits, clock, metrics, shards, Arc::new(auth)));
         let (transport, mut ann) = pair();
         connections.open(Box::new(transport), hello("ann"));
         ann.send_texts(&[r#"{"type":"presence:join"}"#]).await?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use presence_core::id::ConnectionId;
+use presence_core::id::{ConnectionId, UserId};
 use presence_core::port::transport::Inlet;
 use tokio::sync::Notify;
 
@@ -30,10 +30,22 @@ struct Open {
     draining: Option<u64>,
 }
 
+/// Whose a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// There is no such connection.
+    NoConnection,
+    /// Nobody has proved, or said, who they are.
+    Unknown,
+    /// This user's.
+    User(UserId),
+}
+
 #[derive(Debug)]
 struct Entry {
     mailbox: Arc<Mailbox>,
     inlet: Option<Arc<dyn Inlet>>,
+    owner: Owner,
 }
 
 impl Registry {
@@ -44,10 +56,24 @@ impl Registry {
     /// A connection has opened.
     pub fn enter(&self, id: ConnectionId, mailbox: &Arc<Mailbox>, inlet: Option<Arc<dyn Inlet>>) {
         let mut open = self.open();
-        open.connections.insert(id, Entry { mailbox: Arc::clone(mailbox), inlet });
+        open.connections.insert(id, Entry { mailbox: Arc::clone(mailbox), inlet, owner: Owner::Unknown });
         if let Some(last_return) = open.draining {
             mailbox.drain(last_return);
         }
+    }
+
+    /// Its user is known now.
+    pub fn identify(&self, id: ConnectionId, user: &UserId) {
+        if let Some(entry) = self.open().connections.get_mut(&id) {
+            entry.owner = Owner::User(user.clone());
+        }
+    }
+
+    /// Whose the connection is that calls itself `id`.
+    pub fn owner(&self, id: &str) -> Owner {
+        let id = ConnectionId::parse(id).ok();
+        let owner = id.and_then(|id| self.open().connections.get(&id).map(|entry| entry.owner.clone()));
+        owner.unwrap_or(Owner::NoConnection)
     }
 
     /// It is gone.

@@ -1,13 +1,14 @@
 //! HTTP: the listener, the router, and what each route answers.
 
 pub mod accept;
-mod answer;
+pub(crate) mod answer;
 mod body;
 mod connection;
-mod origin;
+mod cors;
+pub(crate) mod origin;
 mod page;
 mod presence;
-mod query;
+pub(crate) mod query;
 mod router;
 mod socket;
 mod stream;

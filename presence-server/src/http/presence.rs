@@ -10,6 +10,7 @@ use presence_core::shard::RoomReading;
 
 use super::answer::{Answer, HttpError, json};
 use super::query::parameter;
+use crate::auth::Access;
 use crate::shard::{Busy, Shards};
 
 /// The room's name in a path, still encoded. Room ids may contain `/`, encoded or not.
@@ -34,11 +35,13 @@ fn parse_room(encoded: &str) -> Result<RoomId, HttpError> {
 /// Answers, or says that nothing has changed.
 pub(super) async fn get(
     encoded: &str,
+    access: &Access,
     query: Option<&str>,
     headers: &HeaderMap,
     shards: &Shards,
 ) -> Result<Answer, HttpError> {
     let room = parse_room(encoded)?;
+    access.may_read(&room)?;
     let known = known(query, headers)?;
     let reading = shards
         .read(room)

@@ -8,12 +8,15 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode};
+use presence_core::limits::Limits;
 use tracing::debug;
 
 use super::answer::{Answer, HttpError, json, text};
 use super::body::read_body;
 use super::connection::{Leave, Reply};
-use super::{origin, page, presence, stream};
+use super::cors::Crossing;
+use super::{page, presence, query, stream};
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::connection::{Connections, Hello};
 use crate::metrics::Metrics;
@@ -28,6 +31,8 @@ pub struct Router {
     config: Arc<Config>,
     connections: Arc<Connections>,
     shards: Shards,
+    auth: Arc<Auth>,
+    limits: Limits,
     metrics: Metrics,
     draining: AtomicBool,
 }
@@ -78,8 +83,15 @@ impl Route {
 
 impl Router {
     /// Routes to these.
-    pub fn new(config: Arc<Config>, connections: Arc<Connections>, shards: Shards, metrics: Metrics) -> Self {
-        Self { config, connections, shards, metrics, draining: AtomicBool::new(false) }
+    pub fn new(
+        config: Arc<Config>,
+        connections: Arc<Connections>,
+        shards: Shards,
+        auth: Arc<Auth>,
+        metrics: Metrics,
+    ) -> Self {
+        let (limits, draining) = (config.limits(), AtomicBool::new(false));
+        Self { config, connections, shards, auth, limits, metrics, draining }
     }
 
     /// From now on the server is not ready.
@@ -97,13 +109,18 @@ impl Router {
         let route = Route::of(request.uri().path());
         let id = request_id(&request);
         let method = request.method().clone();
-        let mut reply =
-            self.route(route, request, peer).await.unwrap_or_else(|error| Reply::Answer(error.answer()));
+        let crossing = Crossing::of(&request, self.auth.origins());
+        let answered = match crossing.answer(&request) {
+            Some(answered) => answered.map(Reply::Answer),
+            None => self.route(route, request, peer).await,
+        };
+        let mut reply = answered.unwrap_or_else(|error| Reply::Answer(error.answer()));
         let status = reply.status().as_u16();
         self.metrics.http_answered(route.as_str(), status);
         debug!(request = id.to_str().unwrap_or_default(), %method, route = route.as_str(), status, "request answered");
         let headers = reply.headers_mut();
         headers.insert(REQUEST_ID, id);
+        crossing.mark(headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         reply
     }
@@ -131,7 +148,8 @@ impl Router {
             Route::Presence => {
                 let uri = request.uri();
                 let room = presence::room_of(uri.path()).unwrap_or_default();
-                presence::get(room, uri.query(), request.headers(), &self.shards).await
+                let access = self.auth.access(request.headers(), uri.query())?;
+                presence::get(room, &access, uri.query(), request.headers(), &self.shards).await
             }
             Route::Health => Ok(json(StatusCode::OK, r#"{"status":"alive"}"#)),
             Route::Ready if self.draining.load(Ordering::Relaxed) => {
@@ -147,23 +165,26 @@ impl Router {
         answer.map(Reply::Answer)
     }
 
-    /// Opens a stream, whichever kind it is.
+    /// Opens a stream, whichever kind it is, for whomever the request proves or says to be.
     fn open(&self, kind: Opener, request: &Request<Incoming>, peer: SocketAddr) -> Result<Leave, HttpError> {
         if self.draining.load(Ordering::Relaxed) {
             let message = "the server is going away";
             return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message));
         }
-        origin::check(request.headers(), &self.config.allowed_origins)?;
-        let hello = super::query::hello(request.uri().query(), self.config.name_chars_max)?;
+        let (headers, query) = (request.headers(), request.uri().query());
+        self.auth.origins().check(headers)?;
+        let (hello, said) = query::hello(query, &self.limits)?;
+        let hello = Hello { proof: self.auth.proof(headers, query, said)?, ..hello };
         kind(request, peer, hello, &self.config, &self.connections)
     }
 
     async fn post(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
-        origin::check(request.headers(), &self.config.allowed_origins)?;
         let (head, body) = request.into_parts();
+        let connection = connection_of(head.uri.path()).unwrap_or_default();
+        let owner = self.connections.registry().owner(connection);
+        self.auth.may_post(&head.headers, head.uri.query(), owner)?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
         let body = read_body(body, self.config.body_bytes_max, timeout).await?;
-        let connection = connection_of(head.uri.path()).unwrap_or_default();
         stream::post(connection, &body, &self.config, &self.connections)
     }
 }

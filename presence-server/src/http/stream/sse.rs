@@ -8,7 +8,8 @@ use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use presence_core::id::{ConnectionId, UserId};
 use presence_core::port::transport::PostError;
-use presence_core::session::OwnEntry;
+use presence_core::rights::UserIds;
+use presence_core::session::{OwnEntry, Proof};
 use presence_core::wire::Since;
 use presence_transport_sse::{SseConfig, SseTransport, accept, messages_of};
 
@@ -35,16 +36,24 @@ pub(in crate::http) fn event_stream(
         // The id of an event of another room, or of another server, says nothing about this one.
         let since = last.and_then(Since::of_event).filter(|(of, _)| of == room).map(|(_, since)| since);
         hello.entry = OwnEntry::Enter(since);
-        hello.user.get_or_insert_with(guest);
+        match &mut hello.proof {
+            Proof::Word(user @ None) => *user = guest(&UserIds::named(&config.user_id_pattern)),
+            // A bare `EventSource` hears of it now or never.
+            Proof::Token(grant) if !grant.allows(room) => {
+                let message = "your token does not let you enter this room";
+                return Err(HttpError::field(StatusCode::FORBIDDEN, "forbidden", "room", message));
+            }
+            Proof::Word(_) | Proof::Token(_) | Proof::Awaited => {}
+        }
     }
     let config = SseConfig { message_bytes_max: config.message_bytes_max, posts_max: config.posts_max };
     Ok(open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config)))
 }
 
-/// Who enters a room with a stream and says nothing of itself: a bare `EventSource` can not say it later.
-fn guest() -> UserId {
-    let name = format!("guest-{:016x}", random::bits64());
-    UserId::parse(&name).expect("hex digits make an id")
+/// Who enters a room with a stream and says nothing of itself: a bare `EventSource` can not say it later. Nobody, if
+/// users here have to be called otherwise.
+fn guest(user_ids: &UserIds) -> Option<UserId> {
+    user_ids.parse(&format!("guest-{:016x}", random::bits64())).ok()
 }
 
 /// Takes messages to a stream; what is answered comes down the stream.
