@@ -75,6 +75,7 @@ fn messages() -> Vec<(&'static str, String)> {
         ("opened", text(wire::opened(connection, WALL))),
         ("close", text(wire::close(CloseReason::TakenOver))),
         ("error", text(wire::error(&error, &reference))),
+        ("put_out", text(wire::put_out(&room))),
         ("ping", text(wire::ping(WALL, Some(12)))),
         ("server_draining", text(wire::server_draining(1_500))),
         ("current_users", text(wire::current_users(stand, &roster, own, SnapshotReason::Join, &reference))),

@@ -108,6 +108,9 @@ impl Server {
         let limits = Arc::new(config.limits());
         let incarnation = Incarnation::from_random(random::bits64());
         let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
+        if auth.is_dev_mode() {
+            info!("nobody has to prove who they are: neither `token_secret` nor `token_key_files` is set");
+        }
         // Not before it is sure that this server starts: what is taken is not there for another one.
         let data = open_data_dir(&config)?;
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));

@@ -119,7 +119,7 @@ pub async fn raw(server: SocketAddr, bytes: &[u8]) -> Result<Answer> {
 }
 
 /// Whether an answer that says its length has come; one that does not is over when the server closes.
-fn is_whole(answer: &[u8]) -> bool {
+pub(crate) fn is_whole(answer: &[u8]) -> bool {
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     let length =

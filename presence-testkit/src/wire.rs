@@ -62,6 +62,7 @@ shapes! {
         code: String,
         message: String,
         field: Option<String>,
+        room: Option<String>,
         retry_after_ms: Option<u64>,
         #[serde(rename = "ref")] reference: Option<Value>,
     }

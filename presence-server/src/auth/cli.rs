@@ -180,6 +180,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_public_keys_takes_tokens_of_the_private_ones() {
+        let file = |name: &str| format!("{}/tests/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+        for name in ["rsa", "ec", "ed"] {
+            let (public, private) = (file(name), file(&format!("{name}-private")));
+            let keys = [("PRESENCE_TOKEN_KEY_FILES", public.as_str())];
+            let made =
+                say(&["new", "--user", "ann", "--signing-key", &private, "--kid", name], &keys).unwrap();
+            assert!(say(&["verify", made.trim()], &keys).unwrap().contains("\"ann\""), "{name}");
+            assert!(say(&["new", "--user", "ann"], &keys).unwrap_err().to_string().contains("--signing-key"));
+        }
+    }
+
+    #[test]
     fn a_token_that_would_not_be_taken_is_not_made_and_says_why() {
         let said = |arguments: &[&str], environment: &[(&str, &str)]| {
             say(arguments, environment).unwrap_err().to_string()

@@ -30,8 +30,8 @@ impl Revocations {
         self.known.lock().expect("nothing panics while it holds the revocations")
     }
 
-    /// From now on tokens of this user that were made before `now` are refused. If that is one user too many, the one
-    /// who was sent away first is forgotten, and tokens older than that are refused to everybody.
+    /// From now on tokens of this user that were made before `now` are refused. If that is one user too many, those
+    /// who were sent away first are forgotten, and tokens from before that are refused whosever they are.
     pub fn revoke(&self, user: UserId, now: WallTime) {
         let mut known = self.known();
         known.users.insert(user, now);

@@ -247,3 +247,32 @@ impl Claims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::config::Secret;
+
+    #[test]
+    fn five_seconds_between_clocks_do_not_matter_and_more_do() {
+        let config = Config { token_secret: Secret::new("x".repeat(32)), ..Config::default() };
+        let keys = Keys::load(&config).unwrap().unwrap();
+        let claims = Claims {
+            sub: "ann".to_owned(),
+            nbf: Some(Moment(100.0)),
+            exp: Moment(200.0),
+            ..Claims::default()
+        };
+        let token = sign(keys.signing().unwrap(), &claims).unwrap();
+        for (millis, outcome) in [
+            (94_999, Err(TokenError::TooEarly("nbf"))),
+            (95_000, Ok(())),
+            (204_999, Ok(())),
+            (205_000, Err(TokenError::Expired)),
+        ] {
+            let verified = verify(&keys, 8_192, WallTime::from_unix_millis(millis), &token);
+            assert_eq!(verified.map(|_| ()), outcome, "{millis}");
+        }
+    }
+}

@@ -226,6 +226,10 @@ impl Config {
     /// Names the setting and the rule.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.limits().check()?;
+        if self.revocations_max == 0 {
+            let error = "must be at least 1".to_owned();
+            return Err(ConfigError::Value { name: "revocations_max".to_owned(), error });
+        }
         let auth = Settled::of(self)?;
         if auth.is_dev_mode() && !self.listen.ip().is_loopback() {
             return Err(ConfigError::Public { listen: self.listen });

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::http::is_whole;
 use crate::view::View;
 use crate::wire::ServerMessage;
 pub use sse::SseWire;
@@ -55,6 +56,10 @@ pub struct Credentials {
     pub session: Option<String>,
     /// What others read; their id if absent.
     pub name: Option<String>,
+    /// A token, to be carried in the URL.
+    pub token: Option<String>,
+    /// Headers of the request that opens the connection, and of posts.
+    pub headers: Vec<(String, String)>,
     /// Bytes of the socket's receive buffer, for a client that is meant to stop reading.
     pub receive_buffer: Option<usize>,
 }
@@ -67,7 +72,7 @@ impl Credentials {
 
     fn query(&self) -> String {
         let mut query = format!("?user_id={}", self.user);
-        let others = [("session_id", &self.session), ("user_name", &self.name)];
+        let others = [("session_id", &self.session), ("user_name", &self.name), ("token", &self.token)];
         for (name, value) in others.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.push_str(&format!("&{name}={value}"));
         }
@@ -90,7 +95,7 @@ impl Client {
     /// # Errors
     /// If the server does not let it.
     pub async fn anonymous(kind: Kind, server: SocketAddr) -> Result<Self> {
-        Self::open(kind, server, "anonymous", "", None).await
+        Self::open(kind, server, "anonymous", "", &Credentials::default()).await
     }
 
     /// Connects, says in the URL who it is, and waits for `connected`.
@@ -98,7 +103,7 @@ impl Client {
     /// # Errors
     /// If the server does not let it.
     pub async fn connect(kind: Kind, server: SocketAddr, who: &Credentials) -> Result<Self> {
-        let mut client = Self::open(kind, server, &who.user, &who.query(), who.receive_buffer).await?;
+        let mut client = Self::open(kind, server, &who.user, &who.query(), who).await?;
         client.wait_for("connected", |message| matches!(message, ServerMessage::Connected(_))).await?;
         Ok(client)
     }
@@ -118,9 +123,12 @@ impl Client {
         server: SocketAddr,
         name: &str,
         query: &str,
-        receive_buffer: Option<usize>,
+        who: &Credentials,
     ) -> Result<Self> {
-        let wire = Wire::connect(kind, server, query, receive_buffer).await?;
+        let mut wire = Wire::connect(kind, server, query, &who.headers, who.receive_buffer).await?;
+        if let (Wire::Sse(wire), Some(token)) = (&mut wire, &who.token) {
+            wire.present(token);
+        }
         Ok(Self { name: name.to_owned(), wire, views: BTreeMap::new(), transcript: Vec::new() })
     }
 
@@ -367,6 +375,13 @@ async fn dial(server: SocketAddr, receive_buffer: Option<usize>) -> Result<TcpSt
     let stream = socket.connect(server).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The error of a request that was refused: it has the whole answer, for the body says why.
+async fn refused(mut stream: TcpStream, head: String, rest: Vec<u8>) -> anyhow::Error {
+    let mut answer = [head.into_bytes(), rest].concat();
+    while !is_whole(&answer) && stream.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}
+    anyhow!("refused: {}", String::from_utf8_lossy(&answer))
 }
 
 /// The head of an answer, and what came along with it.

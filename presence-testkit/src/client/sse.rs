@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,6 +24,10 @@ pub struct SseWire {
     connection: Option<String>,
     /// What goes along with every request.
     headers: Vec<(String, String)>,
+    /// The token that goes along with every post.
+    token: Option<String>,
+    /// The token of an `auth` that has not been answered.
+    offered: Option<String>,
     posting: Option<TcpStream>,
     last_event_id: Option<String>,
     retry: Option<u64>,
@@ -49,7 +53,7 @@ impl SseWire {
         stream.write_all(request.as_bytes()).await?;
         let (head, rest) = super::head_of_answer(&mut stream).await?;
         if !head.starts_with("HTTP/1.1 200") {
-            bail!("refused: {head}{}", String::from_utf8_lossy(&rest));
+            return Err(super::refused(stream, head, rest).await);
         }
         ensure!(
             head.to_lowercase().contains("content-type: text/event-stream"),
@@ -70,10 +74,17 @@ impl SseWire {
             received: VecDeque::new(),
             connection: None,
             headers: Vec::new(),
+            token: None,
+            offered: None,
             posting: None,
             last_event_id: None,
             retry: None,
         }
+    }
+
+    /// Posts with this token from now on.
+    pub fn present(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
     }
 
     /// The id of the last event that had one.
@@ -124,6 +135,12 @@ impl SseWire {
             }
             Ok(ServerMessage::Connected(connected)) => {
                 self.connection = Some(connected.connection_id);
+                // The token was good.
+                self.token = self.offered.take().or(self.token.take());
+                Received::Text(data)
+            }
+            Ok(ServerMessage::Error(_)) => {
+                self.offered = None;
                 Received::Text(data)
             }
             _ => Received::Text(data),
@@ -151,6 +168,8 @@ impl SseWire {
             };
             self.take_in(event)?;
         }
+        let message: Value = serde_json::from_str(text).unwrap_or_default();
+        self.offered = message["token"].as_str().map(str::to_owned).or(self.offered.take());
         let (status, body) = self.post(text.as_bytes()).await?;
         ensure!(!matches!(status, 404 | 409), "the stream is over: {body}");
         if status != 202 {
@@ -173,7 +192,9 @@ impl SseWire {
             self.server,
             body.len(),
         );
-        for (name, value) in &self.headers {
+        let token = self.token.iter().map(|token| ("Authorization", format!("Bearer {token}")));
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        for (name, value) in own.chain(token) {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         let mut request = (request + "\r\n").into_bytes();

@@ -25,15 +25,17 @@ impl Wire {
         kind: Kind,
         server: SocketAddr,
         query: &str,
+        headers: &[(String, String)],
         receive_buffer: Option<usize>,
     ) -> Result<Self> {
         Ok(match kind {
             Kind::Ws => {
-                Self::Ws(Box::new(WsWire::connect(server, &format!("/ws{query}"), receive_buffer).await?))
+                let path = format!("/ws{query}");
+                Self::Ws(Box::new(WsWire::connect(server, &path, headers, receive_buffer).await?))
             }
             Kind::Sse => {
                 let path = format!("/sse{query}");
-                Self::Sse(Box::new(SseWire::connect(server, &path, &[], receive_buffer).await?))
+                Self::Sse(Box::new(SseWire::connect(server, &path, headers, receive_buffer).await?))
             }
         })
     }

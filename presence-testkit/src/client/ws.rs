@@ -36,16 +36,22 @@ impl WsWire {
     ///
     /// # Errors
     /// If the server refuses; the error has its answer.
-    pub async fn connect(server: SocketAddr, path: &str, receive_buffer: Option<usize>) -> Result<Self> {
+    pub async fn connect(
+        server: SocketAddr,
+        path: &str,
+        headers: &[(String, String)],
+        receive_buffer: Option<usize>,
+    ) -> Result<Self> {
         let mut stream = super::dial(server, receive_buffer).await?;
+        let own: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{own}\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let (head, rest) = super::head_of_answer(&mut stream).await?;
         if !head.starts_with("HTTP/1.1 101") {
-            bail!("refused: {head}{}", String::from_utf8_lossy(&rest));
+            return Err(super::refused(stream, head, rest).await);
         }
         // The example of RFC 6455 section 1.3 has this key and this answer to it.
         if !head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {

@@ -89,7 +89,7 @@ impl Member {
         clock: Stopwatch,
     ) -> Result<Self> {
         let query = format!("?user_id={0}&session_id={0}-tab&room={1}", who.user, who.room);
-        let wire = Wire::connect(kind, server, &query, who.receive_buffer).await?;
+        let wire = Wire::connect(kind, server, &query, &[], who.receive_buffer).await?;
         let mut member = Self {
             who,
             view: View::default(),

@@ -20,6 +20,7 @@ mod shutdown;
 mod storm;
 mod tabs;
 mod takeover;
+mod who_may;
 
 /// Runs each test on each kind of transport. Another kind is one more line here.
 macro_rules! on_every_kind {
