@@ -85,6 +85,8 @@ impl fmt::Debug for Auth {
 pub(crate) enum Access {
     /// Anybody, since nobody can prove anything (dev mode).
     Anyone,
+    /// Anybody but the backend, which has a key although users have none (dev mode).
+    AnyUser,
     /// A user with a token.
     User(Box<Grant>),
     /// The operator's own programs.
@@ -171,7 +173,7 @@ impl Auth {
             return Ok(Access::Backend);
         }
         if self.is_dev_mode() {
-            return Ok(Access::Anyone);
+            return Ok(if self.settled.api_key.is_none() { Access::Anyone } else { Access::AnyUser });
         }
         match presented.token() {
             Some(token) => Ok(Access::User(Box::new(self.verify(token).map_err(|error| refused(&error))?))),
@@ -266,7 +268,7 @@ impl Access {
             Self::User(grant) if !grant.allows(room) => {
                 Err(forbidden(Some("room"), "your token does not let you into this room"))
             }
-            Self::Anyone | Self::Backend | Self::User(_) => Ok(()),
+            Self::Anyone | Self::AnyUser | Self::Backend | Self::User(_) => Ok(()),
         }
     }
 
@@ -280,18 +282,20 @@ impl Access {
             Self::User(grant) if grant.user() != user => {
                 Err(forbidden(Some("user"), "your token is another user's"))
             }
-            Self::Anyone | Self::Backend | Self::User(_) => Ok(()),
+            Self::Anyone | Self::AnyUser | Self::Backend | Self::User(_) => Ok(()),
         }
     }
 
-    /// Whether it is the backend. In dev mode anybody may be.
+    /// Whether it is the backend. In dev mode anybody may be, unless there is a key for it.
     ///
     /// # Errors
     /// 403 if not.
     #[allow(dead_code, reason = "the routes of users and of the operator ask it")]
     pub(crate) fn require_backend(&self) -> Result<(), HttpError> {
         match self {
-            Self::User(_) => Err(forbidden(None, "this needs the server's API key (`X-API-Key`)")),
+            Self::User(_) | Self::AnyUser => {
+                Err(forbidden(None, "this needs the server's API key (`X-API-Key`)"))
+            }
             Self::Anyone | Self::Backend => Ok(()),
         }
     }
@@ -301,7 +305,48 @@ impl Access {
     pub(crate) fn user(&self) -> Option<&UserId> {
         match self {
             Self::User(grant) => Some(grant.user()),
-            Self::Anyone | Self::Backend => None,
+            Self::Anyone | Self::AnyUser | Self::Backend => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+
+    use super::*;
+
+    const KEY: &str = "the key of a backend";
+
+    fn access(config: &Config, key: Option<&'static str>) -> Result<Access, u16> {
+        let limits = Arc::new(config.limits());
+        let auth = Auth::new(config, limits, Clock::start(), Metrics::new()).unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            headers.insert(HeaderName::from_static("x-api-key"), key.parse().unwrap());
+        }
+        auth.access(&headers, None).map_err(|error| error.status.as_u16())
+    }
+
+    #[test]
+    fn the_operators_routes_are_open_only_where_nobody_has_a_key() {
+        let dev = Config::default();
+        let with_key = Config { api_key: Secret::new(KEY), ..Config::default() };
+        let guarded = Config { token_secret: Secret::new("x".repeat(32)), ..with_key.clone() };
+        for (config, key, expected) in [
+            (&dev, None, Ok(Access::Anyone)),
+            (&dev, Some("anything"), Ok(Access::Anyone)),
+            (&with_key, None, Ok(Access::AnyUser)),
+            (&with_key, Some(KEY), Ok(Access::Backend)),
+            (&with_key, Some("another key"), Err(401)),
+            (&guarded, None, Err(401)),
+            (&guarded, Some(KEY), Ok(Access::Backend)),
+            (&guarded, Some("another key"), Err(401)),
+        ] {
+            let access = access(config, key);
+            assert_eq!(access, expected, "{key:?}");
+            let operates = access.is_ok_and(|access| access.require_backend().is_ok());
+            assert_eq!(operates, matches!(expected, Ok(Access::Anyone | Access::Backend)), "{key:?}");
         }
     }
 }
