@@ -7,7 +7,7 @@ use presence_server::Config;
 use presence_server::auth::cli;
 use presence_server::config::Secret;
 use presence_testkit::client::{Client, Credentials, Kind};
-use presence_testkit::http::{Answer, get, request, send_json};
+use presence_testkit::http::{Answer, get, request};
 use presence_testkit::wire::{Connected, ServerMessage};
 use serde_json::{Value, json};
 
@@ -65,6 +65,7 @@ async fn a_token_in_the_request_says_who_it_is(kind: Kind) -> Result<()> {
 }
 
 /// A2: the only header of a WebSocket that a page can set. The token does not come back.
+#[cfg(feature = "ws")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_may_be_a_subprotocol_and_is_not_echoed() -> Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -252,8 +253,11 @@ async fn over_http_a_user_sees_their_rooms_and_the_backend_all(kind: Kind) -> Re
 }
 
 /// PROTOCOL, SSE: every post proves itself, and a stream that may not enter its room does not open.
+#[cfg(feature = "sse")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn posts_and_streams_need_a_token_that_fits() -> Result<()> {
+    use presence_testkit::http::send_json;
+
     let server = TestServer::start(guarded())?;
     let (anns, bobs) = (token("ann", &["--room", "doc-*"])?, token("bob", &[])?);
     let mut ann = Client::anonymous(Kind::Sse, server.address).await?;
@@ -321,13 +325,12 @@ async fn a_page_of_another_origin_is_answered_if_that_is_allowed() -> Result<()>
 }
 
 /// A1: with tokens, a page of this machine is as much a stranger as any other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_tokens_pages_of_this_machine_need_to_be_allowed() -> Result<()> {
+async fn with_tokens_pages_of_this_machine_need_to_be_allowed(kind: Kind) -> Result<()> {
     for (config, enters) in [(guarded(), false), (quick(), true)] {
         let server = TestServer::start(config)?;
         let headers = vec![("Origin".to_owned(), "http://localhost:5173".to_owned())];
         let who = Credentials { headers, ..with_token("ann", "a", token("ann", &[])?) };
-        let entered = Client::connect(Kind::Ws, server.address, &who).await;
+        let entered = Client::connect(kind, server.address, &who).await;
         assert_eq!(entered.is_ok(), enters, "{entered:?}");
     }
     Ok(())
@@ -361,5 +364,6 @@ on_every_kind! {
     rooms_beyond_the_token_are_closed_and_look_alike,
     a_renewal_that_allows_fewer_rooms_ends_the_others,
     over_http_a_user_sees_their_rooms_and_the_backend_all,
+    with_tokens_pages_of_this_machine_need_to_be_allowed,
     user_ids_may_have_to_be_of_a_form,
 }
