@@ -23,8 +23,8 @@ pub use sse::SseWire;
 pub use wire::Wire;
 pub use ws::WsWire;
 
-/// How long a client waits for what should come.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits for what should come: long enough for a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many of the last messages a failure shows.
 const SHOWN: usize = 30;
