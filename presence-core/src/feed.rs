@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -37,6 +38,21 @@ pub enum Gathered {
     LiveGone,
     /// Versioned events are gone that the reader has not had. It needs a snapshot.
     PresenceGone,
+}
+
+/// What a feed keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedState {
+    /// Versioned messages.
+    pub messages: usize,
+    /// Bytes of them.
+    pub bytes: usize,
+    /// How old the oldest of them is.
+    pub oldest: Option<Duration>,
+    /// Hand-outs of the live lane.
+    pub live_frames: usize,
+    /// How many read it.
+    pub readers: usize,
 }
 
 #[derive(Debug)]
@@ -145,6 +161,19 @@ impl Feed {
             .collect();
         texts.reverse();
         texts
+    }
+
+    /// What it keeps now.
+    pub fn state(&self, now: Timestamp) -> FeedState {
+        let ring = self.ring();
+        FeedState {
+            messages: ring.messages,
+            bytes: ring.bytes,
+            oldest: ring.presence.front().map(|oldest| now.since(oldest.at)),
+            live_frames: ring.live.len(),
+            // The room's own handle reads nothing.
+            readers: Arc::strong_count(&self.0) - 1,
+        }
     }
 
     /// The events after `version` in order, or `None` if some of them are gone.

@@ -11,6 +11,10 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long after a ping something must be heard; otherwise the connection ends with 4001.
     pub heartbeat_timeout: Duration,
+    /// Above this round-trip time a connection's quality is poor.
+    pub poor_rtt: Duration,
+    /// How long after a ping, with nothing heard, a connection's quality is disconnected. It may still recover.
+    pub silence: Duration,
     /// How long a session whose connection was lost stays in its rooms.
     pub grace: Duration,
     /// How long a session whose page went away (closed, or reloaded) stays in its rooms.
@@ -89,6 +93,8 @@ impl Default for Limits {
         Self {
             heartbeat: Duration::from_secs(25),
             heartbeat_timeout: Duration::from_secs(10),
+            poor_rtt: Duration::from_millis(300),
+            silence: Duration::from_secs(3),
             grace: Duration::from_secs(15),
             going_away_grace: Duration::from_secs(3),
             typing: Duration::from_secs(5),

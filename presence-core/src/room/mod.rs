@@ -357,6 +357,15 @@ impl Room {
         }
     }
 
+    /// Ends a session, whatever stands behind it. Says whether it was there.
+    pub fn dismiss(&mut self, user: &UserId, session: &SessionId, cause: LeaveCause) -> bool {
+        let there = self.members.get(user.as_str()).is_some_and(|member| member.session(session).is_some());
+        if there {
+            self.remove(user, session, cause);
+        }
+        there
+    }
+
     fn remove(&mut self, user: &UserId, session: &SessionId, cause: LeaveCause) {
         self.live.forget(user, session);
         let Some(member) = self.members.get_mut(user.as_str()) else { return };

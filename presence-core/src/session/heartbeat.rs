@@ -78,6 +78,18 @@ impl Heartbeat {
         self.rtt
     }
 
+    /// How long a ping has been out without any sign of life from one who would give it.
+    pub(super) fn unanswered(&self, now: Timestamp) -> Duration {
+        match self.phase {
+            Phase::Pinged { pinged, answered: false, .. }
+                if self.heard <= pinged && self.is_held_to_answer() =>
+            {
+                now.since(pinged)
+            }
+            Phase::Pinged { .. } | Phase::Quiet { .. } => Duration::ZERO,
+        }
+    }
+
     /// What is due now; `spread` is a number that differs between connections.
     pub(super) fn beat(&mut self, now: Timestamp, spread: u64, limits: &Limits) -> Beat {
         if let Phase::Pinged { pinged, dead_at, answered, next } = self.phase {
@@ -164,6 +176,16 @@ mod tests {
         heartbeat.answered(at(10_050));
         assert_eq!(heartbeat.beat(at(20_000), 0, &limits), Beat::Ping);
         assert_eq!(heartbeat.beat(at(30_000), 0, &limits), Beat::Dead);
+    }
+
+    #[test]
+    fn a_ping_is_unanswered_until_anything_is_heard() {
+        let mut heartbeat = Heartbeat::new(at(0), Silence::IsDeath);
+        assert_eq!(heartbeat.unanswered(at(9_000)), Duration::ZERO);
+        heartbeat.beat(at(0), 0, &Limits::default());
+        assert_eq!(heartbeat.unanswered(at(9_000)), Duration::from_secs(9));
+        heartbeat.heard(at(9_000));
+        assert_eq!(heartbeat.unanswered(at(9_500)), Duration::ZERO);
     }
 
     #[test]

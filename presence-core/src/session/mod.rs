@@ -9,6 +9,7 @@ mod auth;
 mod budget;
 mod commands;
 mod heartbeat;
+mod quality;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use auth::{Credentials, Proof};
 use auth::{Rights, Wanted};
 use budget::{Budget, Offences};
 use heartbeat::{Beat, Heartbeat};
+pub use quality::Quality;
 
 /// What is known of a connection when it opens.
 #[derive(Clone, Debug)]
@@ -240,6 +242,16 @@ impl Session {
     /// Rooms that it is in, or about to be.
     pub fn rooms(&self) -> impl Iterator<Item = &RoomId> {
         self.rooms.iter().map(|seat| &seat.room)
+    }
+
+    /// The same rooms, each with how many frames of it wait to be read; `None` while the room prepares an answer.
+    pub fn readings(&self) -> impl Iterator<Item = (&RoomId, Option<u64>)> {
+        self.rooms.iter().map(|seat| (&seat.room, seat.reader.as_ref().map(FeedReader::behind)))
+    }
+
+    /// Bytes of direct answers that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.outbox.iter().map(Frame::text_len).sum()
     }
 
     /// What to do about what was handled, in this order.

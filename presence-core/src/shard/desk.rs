@@ -79,6 +79,11 @@ impl Desk {
         self.waiters.retain(|waiter| !matches!(waiter, Waiter::Connection { to, .. } if *to == generation));
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// Nobody is in the room, and nobody asks.
     pub(super) fn is_done(&self) -> bool {
         self.room.user_count() == 0 && self.waiters.is_empty()

@@ -4,9 +4,12 @@
 //! detached, or a room that holds the session. So a late command of an old connection always meets the record that
 //! tells that it is old, and when nothing can come any more, nothing stays behind (P12).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
+use super::census::{Standing, Uneven};
 use super::input::RoomKey;
+use super::look::Page;
 use crate::id::{Generation, SessionId, UserId};
 use crate::room::Visitor;
 
@@ -15,12 +18,15 @@ use crate::room::Visitor;
 pub(super) struct Directory {
     users: HashMap<UserId, Vec<Record>>,
     connections: HashMap<Generation, Visitor>,
+    /// The sessions that do not have exactly one connection: held ones, and such as are taken over just now. They are
+    /// few, and whoever counts sessions needs to look at no others.
+    uneven: BTreeSet<(UserId, SessionId)>,
 }
 
 /// One session.
 #[derive(Debug)]
 pub(super) struct Record {
-    session: SessionId,
+    pub(super) session: SessionId,
     /// The newest connection that attached, while it is attached.
     pub(super) current: Option<Generation>,
     /// The newest that ever did, while this record lives.
@@ -42,8 +48,32 @@ pub(super) enum Attached {
     TooLate,
 }
 
+impl Record {
+    /// What stands behind the session.
+    pub(super) fn standing(&self) -> Standing {
+        if self.current.is_some() {
+            Standing::Attached
+        } else if self.rooms.is_empty() {
+            Standing::Over
+        } else {
+            Standing::Held
+        }
+    }
+
+    fn is_even(&self) -> bool {
+        self.current.is_some() && self.open == 1
+    }
+}
+
 impl Directory {
     pub(super) fn attach(&mut self, visitor: Visitor) -> Attached {
+        let (user, session) = (visitor.profile.id.clone(), visitor.session.clone());
+        let attached = self.note_attach(visitor);
+        self.note_evenness(&user, &session);
+        attached
+    }
+
+    fn note_attach(&mut self, visitor: Visitor) -> Attached {
         let generation = visitor.generation;
         self.connections.insert(generation, visitor.clone());
         let record = self.record_or_new(&visitor.profile.id, &visitor.session, generation);
@@ -62,6 +92,7 @@ impl Directory {
     pub(super) fn restore(&mut self, user: &UserId, session: &SessionId, room: RoomKey) {
         let record = self.record_or_new(user, session, Generation::new(0));
         record.rooms.push(room);
+        self.note_evenness(user, session);
     }
 
     fn record_or_new(&mut self, user: &UserId, session: &SessionId, newest: Generation) -> &mut Record {
@@ -88,6 +119,7 @@ impl Directory {
         if was_current {
             record.current = None;
         }
+        self.note_evenness(&visitor.profile.id, &visitor.session);
         Some((visitor, was_current))
     }
 
@@ -138,6 +170,49 @@ impl Directory {
         if records.is_empty() {
             self.users.remove(user);
         }
+        self.note_evenness(user, session);
+    }
+
+    /// Must follow whatever changes the connections of a session.
+    fn note_evenness(&mut self, user: &UserId, session: &SessionId) {
+        let uneven = self.record(user, session).is_some_and(|record| !record.is_even());
+        if uneven {
+            self.uneven.insert((user.clone(), session.clone()));
+        } else if !self.uneven.is_empty() {
+            self.uneven.remove(&(user.clone(), session.clone()));
+        }
+    }
+
+    pub(super) fn uneven_after(&self, after: Option<&(UserId, SessionId)>, limit: usize) -> Page<Uneven> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.uneven.range((start, Bound::Unbounded));
+        let items = rest.by_ref().take(limit).filter_map(|(user, session)| {
+            let record = self.record(user, session)?;
+            Some(Uneven {
+                user: user.clone(),
+                session: session.clone(),
+                open: record.open as usize,
+                standing: record.standing(),
+                user_attached: self.records(user).iter().any(|record| record.current.is_some()),
+            })
+        });
+        Page { items: items.collect(), more: rest.next().is_some() }
+    }
+
+    /// The sessions of a user, in the order of their ids.
+    pub(super) fn records(&self, user: &UserId) -> &[Record] {
+        self.users.get(user).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The same, each with the connection that has it and the rooms it is in, for one who is about to change them.
+    pub(super) fn sessions_of(&self, user: &UserId) -> Vec<(SessionId, Option<Generation>, Vec<RoomKey>)> {
+        let records = self.records(user).iter();
+        records.map(|record| (record.session.clone(), record.current, record.rooms.clone())).collect()
+    }
+
+    /// The visitor of a connection.
+    pub(super) fn visitor(&self, generation: Generation) -> Option<&Visitor> {
+        self.connections.get(&generation)
     }
 
     pub(super) fn user_count(&self) -> usize {

@@ -21,6 +21,7 @@ impl Shard {
             room.keep(frozen, &limits)
         };
         self.keys.clear();
+        self.names.clear();
         self.due.clear();
         std::mem::take(&mut self.desks).into_iter().flatten().filter_map(|desk| keep(desk.room)).collect()
     }

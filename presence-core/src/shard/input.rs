@@ -41,6 +41,11 @@ pub enum ShardInput {
     },
     /// The server lets nobody in any more. Whoever is away can not come back, so from now on nobody's time runs out.
     Freeze,
+    /// A user is to go, with all sessions, attached or held. Goes to every shard.
+    Kick {
+        /// The user.
+        user: UserId,
+    },
     /// Somebody outside wants to know who is in a room.
     Read {
         /// Comes back with the answer.

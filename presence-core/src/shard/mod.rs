@@ -5,10 +5,13 @@
 //! may put in all it has before it calls `handle_timeout` with the same time: a room that was quiet is due at once,
 //! and hands it all out together.
 
+pub mod census;
 mod desk;
 mod directory;
 mod handover;
 mod input;
+pub mod look;
+mod sighting;
 mod tally;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use input::{Detach, Entry, Join, RoomCommand, RoomKey, RoomReading, ShardInput, ShardOutput};
+pub use sighting::Sighting;
 pub use tally::Tally;
 
 use crate::error::{CloseReason, CommandError};
@@ -40,6 +44,8 @@ pub struct Shard {
     epochs: u64,
     /// Looked up, never iterated.
     keys: HashMap<RoomId, RoomKey>,
+    /// The same rooms in the order of their ids, for those who list them. Touched only when a room opens or closes.
+    names: BTreeSet<RoomId>,
     desks: Vec<Option<Desk>>,
     free: Vec<RoomKey>,
     directory: Directory,
@@ -68,6 +74,7 @@ impl Shard {
             incarnation,
             epochs: 0,
             keys: HashMap::new(),
+            names: BTreeSet::new(),
             desks: Vec::new(),
             free: Vec::new(),
             directory: Directory::default(),
@@ -86,6 +93,7 @@ impl Shard {
             ShardInput::Detach { generation, how } => self.detach(now, generation, how),
             ShardInput::Command { generation, room, command } => self.command(now, generation, room, command),
             ShardInput::Freeze => self.frozen = self.frozen.or(Some(now.at)),
+            ShardInput::Kick { user } => self.kick(now, &user),
             ShardInput::Read { ticket, room } => self.read(now, ticket, room),
         }
     }
@@ -179,6 +187,27 @@ impl Shard {
             }
         }
         self.directory.forget_if_done(&visitor.profile.id, &visitor.session);
+    }
+
+    /// Ends every session of a user: the rooms hear of it now, and the connections as soon as they look.
+    fn kick(&mut self, now: Now, user: &UserId) {
+        for (session, current, rooms) in self.directory.sessions_of(user) {
+            for key in rooms {
+                let Some(desk) = self.desk_mut(key) else { continue };
+                if !desk.room.dismiss(user, &session, LeaveCause::Kicked) {
+                    continue;
+                }
+                if let Some(generation) = current {
+                    desk.stop_waiting(generation);
+                    self.outputs.push_back(ShardOutput::Silence { to: generation, room: key });
+                }
+                self.directory.left(user, &session, key);
+                self.schedule(now, key);
+            }
+            if let Some(to) = current {
+                self.outputs.push_back(ShardOutput::Evict { to, reason: CloseReason::Kicked });
+            }
+        }
     }
 
     fn rooms_of(&self, visitor: &Visitor) -> Vec<RoomKey> {
@@ -304,6 +333,7 @@ impl Shard {
             RoomKey(u32::try_from(self.desks.len() - 1).expect("rooms are fewer than four billion"))
         });
         self.desks[key.index()] = Some(desk);
+        self.names.insert(id.clone());
         self.keys.insert(id, key);
         key
     }
@@ -390,6 +420,7 @@ impl Shard {
     fn close(&mut self, key: RoomKey) {
         if let Some(desk) = self.desks[key.index()].take() {
             self.keys.remove(desk.room.id());
+            self.names.remove(desk.room.id());
             self.free.push(key);
             self.outputs.push_back(ShardOutput::Closed { room: key });
         }

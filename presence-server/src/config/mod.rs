@@ -52,6 +52,8 @@ pub struct Config {
 
     pub heartbeat_ms: u64,
     pub heartbeat_timeout_ms: u64,
+    pub poor_rtt_ms: u64,
+    pub silence_ms: u64,
     pub grace_ms: u64,
     pub going_away_grace_ms: u64,
     pub typing_ms: u64,
@@ -137,6 +139,8 @@ impl Default for Config {
 
             heartbeat_ms: millis(limits.heartbeat),
             heartbeat_timeout_ms: millis(limits.heartbeat_timeout),
+            poor_rtt_ms: millis(limits.poor_rtt),
+            silence_ms: millis(limits.silence),
             grace_ms: millis(limits.grace),
             going_away_grace_ms: millis(limits.going_away_grace),
             typing_ms: millis(limits.typing),
@@ -183,6 +187,8 @@ impl Config {
         Limits {
             heartbeat: span(self.heartbeat_ms),
             heartbeat_timeout: span(self.heartbeat_timeout_ms),
+            poor_rtt: span(self.poor_rtt_ms),
+            silence: span(self.silence_ms),
             grace: span(self.grace_ms),
             going_away_grace: span(self.going_away_grace_ms),
             typing: span(self.typing_ms),

@@ -67,6 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     server("log_format", "auto, pretty or json; auto is pretty on a terminal"),
     time("heartbeat_ms", "How often each connection is pinged"),
     time("heartbeat_timeout_ms", "How long after a ping something must be heard"),
+    time("poor_rtt_ms", "Round-trip time above which a connection's quality is poor"),
+    time("silence_ms", "How long after a ping, with nothing heard, a connection's quality is disconnected"),
     time("grace_ms", "How long a lost session stays in its rooms"),
     time("going_away_grace_ms", "How long a session stays whose page was closed or reloaded"),
     time("typing_ms", "How long typing lasts unless it is renewed"),
