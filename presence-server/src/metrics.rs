@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use presence_core::error::ErrorCode;
 use presence_core::frame::Frame;
 use presence_core::room::LeaveCause;
+use presence_core::session::Quality;
 use presence_core::shard::{Shard, Tally};
 use presence_core::wire::{ClientMessage, SnapshotReason};
 
@@ -36,6 +37,7 @@ const SENT: &str = "presence_messages_sent_total";
 const SENT_BYTES: &str = "presence_sent_bytes_total";
 const WRITES: &str = "presence_writes_total";
 const ERRORS: &str = "presence_errors_total";
+const HEARTBEATS: &str = "presence_heartbeats_total";
 const RTT: &str = "presence_heartbeat_rtt_seconds";
 const DELIVERY: &str = "presence_delivery_seconds";
 const INBOX: &str = "presence_shard_inbox_inputs";
@@ -97,6 +99,7 @@ fn describe() {
     describe_counter!(SENT_BYTES, Unit::Bytes, "Bytes of messages written to clients, without framing.");
     describe_counter!(WRITES, Unit::Count, "Writes to clients; each carries all messages that waited.");
     describe_counter!(ERRORS, Unit::Count, "Errors answered to clients, by code.");
+    describe_counter!(HEARTBEATS, Unit::Count, "Heartbeats that ended, by the quality that they showed.");
     describe_histogram!(RTT, Unit::Seconds, "Round-trip time of heartbeats.");
     describe_histogram!(DELIVERY, Unit::Seconds, "From a change to its write, one sample per hand-out.");
     describe_gauge!(INBOX, Unit::Count, "Inputs that wait for a shard, by shard.");
@@ -119,6 +122,7 @@ pub struct Metrics {
     errors: [Counter; ErrorCode::ALL.len()],
     leaves: [Counter; LeaveCause::ALL.len()],
     snapshots: [Counter; SnapshotReason::ALL.len()],
+    heartbeats: [Counter; Quality::ALL.len()],
     joins: Counter,
     restores: Counter,
     takeovers: Counter,
@@ -157,6 +161,7 @@ impl Metrics {
             errors: ErrorCode::ALL.map(|code| counter!(ERRORS, "code" => code.as_str())),
             leaves: LeaveCause::ALL.map(|cause| counter!(LEAVES, "cause" => cause.as_str())),
             snapshots: SnapshotReason::ALL.map(|reason| counter!(SNAPSHOTS, "reason" => reason.as_str())),
+            heartbeats: Quality::ALL.map(|quality| counter!(HEARTBEATS, "quality" => quality.as_str())),
             joins: counter!(JOINS),
             restores: counter!(RESTORES),
             takeovers: counter!(TAKEOVERS),
@@ -184,6 +189,7 @@ impl Metrics {
         counter!(DISCONNECTS, "transport" => transport, "reason" => reason).increment(1);
         if reason == presence_core::error::CloseReason::HeartbeatTimeout.as_str() {
             counter!(STALE).increment(1);
+            self.heartbeats[Quality::Disconnected as usize].increment(1);
         }
     }
 
@@ -217,7 +223,8 @@ impl Metrics {
         self.errors[code as usize].increment(1);
     }
 
-    pub(crate) fn round_trip(&self, rtt: Duration) {
+    pub(crate) fn round_trip(&self, rtt: Duration, quality: Quality) {
+        self.heartbeats[quality as usize].increment(1);
         self.rtt.record(rtt);
     }
 

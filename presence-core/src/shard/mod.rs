@@ -149,6 +149,11 @@ impl Shard {
         self.keys.get(id).and_then(|key| self.desk(*key)).map(|desk| &desk.room)
     }
 
+    /// Where a room is kept.
+    pub fn key(&self, id: &RoomId) -> Option<RoomKey> {
+        self.keys.get(id).copied()
+    }
+
     fn desk(&self, key: RoomKey) -> Option<&Desk> {
         self.desks.get(key.index()).and_then(Option::as_ref)
     }

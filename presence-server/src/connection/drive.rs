@@ -10,13 +10,14 @@ use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
-use presence_core::session::{Session, SessionOutput};
+use presence_core::session::{Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
-use presence_core::time::Timestamp;
+use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, info, trace};
 
 use super::Connections;
 use super::mailbox::{Mail, Mailbox};
+use super::status::ConnectionStatus;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -152,7 +153,7 @@ impl Drive {
                     }
                 }
             }
-            SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt),
+            SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt, Quality::of(rtt, &shared.limits)),
             SessionOutput::Received(kind) => {
                 shared.metrics.message_received(kind);
                 self.received += 1;
@@ -232,6 +233,9 @@ impl Drive {
                     self.session.handle_timeout(now);
                 }
                 self.measure = mail.calls.measure.or(self.measure);
+                for asker in mail.askers {
+                    asker.answer(self.status());
+                }
             }
             Event::Incoming(Ok(Incoming::Text(text))) => self.session.handle_text(now, &text),
             Event::Incoming(Ok(Incoming::Binary)) => self.session.handle_binary(now),
@@ -263,6 +267,22 @@ impl Drive {
             }
         }
         None
+    }
+
+    fn status(&self) -> ConnectionStatus {
+        let now = self.shared.clock.now();
+        let ago = now.at.since(self.opened).as_millis() as i64;
+        ConnectionStatus {
+            connection: self.session.connection(),
+            transport: self.transport.info().kind,
+            user: self.session.user().cloned(),
+            session: self.session.session_id().cloned(),
+            since: WallTime::from_unix_millis(now.wall.as_unix_millis() - ago),
+            rtt: self.session.rtt(),
+            quality: self.session.quality(now),
+            rooms: self.session.readings().map(|(room, behind)| (room.clone(), behind)).collect(),
+            bytes_waiting: self.transport.waiting_bytes() + self.session.waiting_bytes(),
+        }
     }
 
     async fn end(mut self: Box<Self>, ending: Ending) {

@@ -7,6 +7,11 @@ use std::task::{Context, Poll, Waker};
 use presence_core::session::Delivery;
 use presence_core::time::Timestamp;
 
+use super::status::Asker;
+
+/// Questions that wait for one connection; one more is not taken.
+const QUESTIONS_MAX: usize = 16;
+
 /// One connection's mailbox, shared with the shards, the pacemaker and the registry.
 #[derive(Debug, Default)]
 pub struct Mailbox {
@@ -17,6 +22,8 @@ pub struct Mailbox {
 struct Inner {
     deliveries: Vec<Delivery>,
     calls: Calls,
+    /// Those who want to know how the connection is.
+    askers: Vec<Asker>,
     waker: Option<Waker>,
 }
 
@@ -40,6 +47,8 @@ pub struct Mail {
     pub deliveries: Vec<Delivery>,
     /// Why the connection was called.
     pub calls: Calls,
+    /// Those who want to know how it is.
+    pub askers: Vec<Asker>,
 }
 
 impl Mailbox {
@@ -89,17 +98,27 @@ impl Mailbox {
         });
     }
 
+    /// Asks the connection how it is. It answers when it looks next, which is at once unless it is stuck.
+    pub fn ask(&self, asker: Asker) {
+        self.call(|inner| {
+            if inner.askers.len() < QUESTIONS_MAX {
+                inner.askers.push(asker);
+            }
+        });
+    }
+
     /// Ready when there is something.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut inner = self.inner();
-        if inner.calls == Calls::default() {
+        if inner.calls == Calls::default() && inner.askers.is_empty() {
             if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
         }
         let calls = std::mem::take(&mut inner.calls);
-        Poll::Ready(Mail { deliveries: std::mem::take(&mut inner.deliveries), calls })
+        let (deliveries, askers) = (std::mem::take(&mut inner.deliveries), std::mem::take(&mut inner.askers));
+        Poll::Ready(Mail { deliveries, calls, askers })
     }
 }
 

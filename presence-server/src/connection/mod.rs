@@ -5,6 +5,7 @@ mod drive;
 pub mod mailbox;
 pub mod pacemaker;
 pub mod registry;
+pub mod status;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use presence_core::id::{ConnectionId, RoomId, SessionId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
 use presence_core::session::{Opening, OwnEntry, Proof, Session};
+use presence_core::time::Now;
 use tracing::info;
 
 use crate::auth::Auth;
@@ -68,6 +70,11 @@ impl Connections {
         &self.registry
     }
 
+    /// What time it is for them.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
     /// Takes a new connection over, in a task of its own.
     pub fn open(self: &Arc<Self>, transport: Box<dyn Transport>, hello: Hello) {
         let connection = ConnectionId::from_random(random::bits128());
@@ -83,7 +90,7 @@ impl Connections {
             silence: transport_info.silence,
         };
         let mailbox = Arc::new(Mailbox::default());
-        self.registry.enter(connection, &mailbox, transport.inlet());
+        self.registry.enter(connection, transport_info.kind, &mailbox, transport.inlet());
         self.metrics.connection_opened(transport_info.kind);
         info!(
             connection = %connection,

@@ -1,6 +1,7 @@
 //! Every connection that is open, for those who must reach all of them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Open {
-    connections: HashMap<ConnectionId, Entry>,
+    /// By kind of transport, which are few: so each kind is counted by its own map.
+    by_transport: BTreeMap<&'static str, BTreeMap<ConnectionId, Entry>>,
     /// Set once the server drains: who opens now is told at once, and when to come back.
     draining: Option<u64>,
 }
@@ -48,15 +50,47 @@ struct Entry {
     owner: Owner,
 }
 
+/// An open connection, for those who look through all of them.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// Which.
+    pub id: ConnectionId,
+    /// Its kind of transport.
+    pub transport: &'static str,
+    /// How it is reached.
+    pub mailbox: Arc<Mailbox>,
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        self.by_transport.values().map(BTreeMap::len).sum()
+    }
+
+    fn entry(&self, id: ConnectionId) -> Option<&Entry> {
+        self.by_transport.values().find_map(|connections| connections.get(&id))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.by_transport.values().flat_map(BTreeMap::values)
+    }
+}
+
 impl Registry {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().expect("nothing panics while it holds the registry")
     }
 
     /// A connection has opened.
-    pub fn enter(&self, id: ConnectionId, mailbox: &Arc<Mailbox>, inlet: Option<Arc<dyn Inlet>>) {
+    pub fn enter(
+        &self,
+        id: ConnectionId,
+        transport: &'static str,
+        mailbox: &Arc<Mailbox>,
+        inlet: Option<Arc<dyn Inlet>>,
+    ) {
         let mut open = self.open();
-        open.connections.insert(id, Entry { mailbox: Arc::clone(mailbox), inlet, owner: Owner::Unknown });
+        let entry = Entry { mailbox: Arc::clone(mailbox), inlet, owner: Owner::Unknown };
+        open.by_transport.entry(transport).or_default().insert(id, entry);
         if let Some(last_return) = open.draining {
             mailbox.drain(last_return);
         }
@@ -64,7 +98,9 @@ impl Registry {
 
     /// Its user is known now.
     pub fn identify(&self, id: ConnectionId, user: &UserId) {
-        if let Some(entry) = self.open().connections.get_mut(&id) {
+        let mut open = self.open();
+        let entry = open.by_transport.values_mut().find_map(|connections| connections.get_mut(&id));
+        if let Some(entry) = entry {
             entry.owner = Owner::User(user.clone());
         }
     }
@@ -72,27 +108,54 @@ impl Registry {
     /// Whose the connection is that calls itself `id`.
     pub fn owner(&self, id: &str) -> Owner {
         let id = ConnectionId::parse(id).ok();
-        let owner = id.and_then(|id| self.open().connections.get(&id).map(|entry| entry.owner.clone()));
+        let owner = id.and_then(|id| self.open().entry(id).map(|entry| entry.owner.clone()));
         owner.unwrap_or(Owner::NoConnection)
     }
 
     /// It is gone.
     pub fn leave(&self, id: ConnectionId) {
         let mut open = self.open();
-        open.connections.remove(&id);
-        if open.connections.is_empty() {
+        for connections in open.by_transport.values_mut() {
+            connections.remove(&id);
+        }
+        if open.len() == 0 {
             self.emptied.notify_waiters();
         }
     }
 
     /// The way in to a connection, if there is such a connection, and if it has one.
     pub fn inlet(&self, id: ConnectionId) -> Option<Option<Arc<dyn Inlet>>> {
-        self.open().connections.get(&id).map(|entry| entry.inlet.clone())
+        self.open().entry(id).map(|entry| entry.inlet.clone())
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.open().connections.len()
+        self.open().len()
+    }
+
+    /// How many there are, by kind of transport.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let open = self.open();
+        open.by_transport.iter().map(|(transport, connections)| (*transport, connections.len())).collect()
+    }
+
+    /// How a connection is reached.
+    pub fn mailbox(&self, id: ConnectionId) -> Option<Arc<Mailbox>> {
+        self.open().entry(id).map(|entry| Arc::clone(&entry.mailbox))
+    }
+
+    /// At most `limit` of them in the order of their ids, after `after`.
+    pub fn after(&self, after: Option<ConnectionId>, limit: usize) -> Vec<Connected> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let open = self.open();
+        let each = open.by_transport.iter().flat_map(|(transport, connections)| {
+            let next = connections.range((start, Bound::Unbounded)).take(limit);
+            next.map(|(id, entry)| Connected { id: *id, transport, mailbox: Arc::clone(&entry.mailbox) })
+        });
+        let mut page: Vec<Connected> = each.collect();
+        page.sort_by_key(|connected| connected.id);
+        page.truncate(limit);
+        page
     }
 
     /// Whether there is none.
@@ -104,10 +167,10 @@ impl Registry {
     /// and all of them well within `grace`: those who are waited for should be back before it ends.
     pub fn drain(&self, grace: Duration) {
         let mut open = self.open();
-        let count = open.connections.len();
+        let count = open.len();
         let returns = Returns::of(count, grace);
         open.draining = Some(returns.millis(count));
-        for (turn, Entry { mailbox, .. }) in open.connections.values().enumerate() {
+        for (turn, Entry { mailbox, .. }) in open.entries().enumerate() {
             mailbox.drain(returns.millis(turn));
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
 use super::Inbound;
+use super::look::Sight;
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::{Metrics, ShardGauges};
@@ -41,7 +42,7 @@ pub(super) struct Driver {
 
 /// Who is woken when a room has news, in the order of generations: newcomers go to the end.
 #[derive(Default)]
-struct Listeners(Vec<(Generation, Arc<Mailbox>)>);
+pub(super) struct Listeners(Vec<(Generation, Arc<Mailbox>)>);
 
 impl Listeners {
     fn add(&mut self, generation: Generation, mailbox: &Arc<Mailbox>) {
@@ -54,6 +55,15 @@ impl Listeners {
         if let Ok(index) = self.0.binary_search_by_key(&generation, |(listening, _)| *listening) {
             self.0.remove(index);
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The mailboxes of some, those who have listened longest.
+    pub(super) fn first(&self, count: usize) -> Vec<Arc<Mailbox>> {
+        self.0.iter().take(count).map(|(_, mailbox)| Arc::clone(mailbox)).collect()
     }
 
     /// Wakes all; the last one measures how long the news took, since it had to wait for all the others.
@@ -108,6 +118,7 @@ impl Driver {
             for inbound in batch.drain(..) {
                 match inbound {
                     Inbound::HandOver { answer } => heir = Some(answer),
+                    Inbound::Look(look) => look.at(&self.sight(now)),
                     inbound => self.take_in(now, inbound, &mut detached),
                 }
             }
@@ -127,6 +138,11 @@ impl Driver {
         }
     }
 
+    fn sight(&self, now: Now) -> Sight<'_> {
+        let Self { shard, mailboxes, listeners, .. } = self;
+        Sight { shard, now: now.at, mailboxes, listeners }
+    }
+
     fn take_in(&mut self, now: Now, mut inbound: Inbound, detached: &mut Vec<Generation>) {
         match &mut inbound {
             Inbound::Attach { generation, mailbox, .. } => {
@@ -134,7 +150,11 @@ impl Driver {
                 detached.retain(|gone| gone != generation);
             }
             Inbound::Detach { generation, .. } => detached.push(*generation),
-            Inbound::Command { .. } | Inbound::Freeze | Inbound::HandOver { .. } => {}
+            Inbound::Command { .. }
+            | Inbound::Kick { .. }
+            | Inbound::Look(_)
+            | Inbound::Freeze
+            | Inbound::HandOver { .. } => {}
             Inbound::Read { answer, .. } => {
                 self.tickets += 1;
                 let (closed, _) = oneshot::channel();

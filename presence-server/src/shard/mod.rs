@@ -2,6 +2,7 @@
 //! inboxes; each full inbox has an outcome that the sender chooses.
 
 mod driver;
+mod look;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use driver::Driver;
+pub use look::RoomSight;
 
 /// The shards of a server. Cloning shares them; they end when the last clone is gone.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ enum Inbound {
     Detach { generation: Generation, how: Detach },
     Command { generation: Generation, room: RoomId, command: RoomCommand },
     Read { room: RoomId, answer: oneshot::Sender<RoomReading> },
+    Kick { user: UserId },
+    Look(look::Look),
     Freeze,
     HandOver { answer: oneshot::Sender<Vec<KeptRoom>> },
 }
@@ -128,6 +132,8 @@ impl Shards {
                 Inbound::Attach { .. }
                 | Inbound::Detach { .. }
                 | Inbound::Read { .. }
+                | Inbound::Kick { .. }
+                | Inbound::Look(_)
                 | Inbound::Freeze
                 | Inbound::HandOver { .. } => Ok(()),
             },
@@ -187,7 +193,8 @@ impl Inbound {
             Self::Command { generation, room, command } => ShardInput::Command { generation, room, command },
             Self::Read { room, .. } => ShardInput::Read { ticket, room },
             Self::Freeze => ShardInput::Freeze,
-            Self::HandOver { .. } => return None,
+            Self::Kick { user } => ShardInput::Kick { user },
+            Self::Look(_) | Self::HandOver { .. } => return None,
         })
     }
 }
