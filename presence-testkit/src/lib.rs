@@ -7,6 +7,7 @@
 //! - [`folder`]: a place for files, for one test.
 //! - [`http`]: a GET, and its answer.
 //! - [`load`]: many clients, which count and measure what they receive.
+//! - [`openapi`]: whether real answers are what a document says.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
 pub mod client;
@@ -14,6 +15,7 @@ pub mod contract;
 pub mod folder;
 pub mod http;
 pub mod load;
+pub mod openapi;
 pub mod proxy;
 pub mod random;
 pub mod view;

@@ -290,7 +290,6 @@ impl Access {
     ///
     /// # Errors
     /// 403 if not.
-    #[allow(dead_code, reason = "the routes of users and of the operator ask it")]
     pub(crate) fn require_backend(&self) -> Result<(), HttpError> {
         match self {
             Self::User(_) | Self::AnyUser => {

@@ -5,6 +5,9 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::shard::Busy;
 
 /// What a route answers with.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -33,20 +36,8 @@ impl HttpError {
     }
 
     pub(crate) fn answer(&self) -> Answer {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: Inner<'a>,
-        }
-        #[derive(Serialize)]
-        struct Inner<'a> {
-            code: &'a str,
-            message: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            field: Option<&'a str>,
-        }
-        let body = Body { error: Inner { code: self.code, message: &self.message, field: self.field } };
-        let text = serde_json::to_vec(&body).expect("these structs have no failing parts");
-        let mut answer = json(self.status, text);
+        let error = ErrorDetail { code: self.code, message: &self.message, field: self.field };
+        let mut answer = encoded(self.status, &ErrorBody { error });
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -55,6 +46,43 @@ impl HttpError {
         }
         answer
     }
+}
+
+impl From<Busy> for HttpError {
+    fn from(busy: Busy) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", busy.to_string())
+    }
+}
+
+/// Why a request was refused.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+}
+
+/// What went wrong, for programs and for people.
+#[derive(Serialize, ToSchema)]
+struct ErrorDetail<'a> {
+    /// What a program acts on.
+    code: &'a str,
+    /// What a person reads.
+    message: &'a str,
+    /// What in the request is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    field: Option<&'a str>,
+}
+
+/// Something as a JSON body.
+pub(crate) fn encoded(status: StatusCode, body: &impl Serialize) -> Answer {
+    json(status, serde_json::to_vec(body).expect("answers have string keys and no failing parts"))
+}
+
+/// No body at all.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
 }
 
 /// A JSON body, which nobody should keep.

@@ -1,17 +1,28 @@
 //! HTTP: the listener, the router, and what each route answers.
 
+mod about;
 pub mod accept;
 pub(crate) mod answer;
 mod body;
 mod connection;
 mod cors;
+mod debug_connections;
+mod debug_room;
+mod health;
+mod kick;
+mod openapi;
 pub(crate) mod origin;
 mod page;
 mod presence;
 pub(crate) mod query;
+mod rooms;
 mod router;
+mod routes;
+mod shapes;
 mod socket;
+mod stats;
 mod stream;
+mod users;
 
 pub use router::Router;
 pub(crate) use socket::set_patience;

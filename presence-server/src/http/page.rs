@@ -5,7 +5,19 @@ use hyper::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
+use super::about::{About, Body, Group, Reply, plain};
 use super::answer::{Answer, text};
+
+pub(super) const ABOUT: About = plain(
+    "getPage",
+    Group::Operations,
+    "A page to try the server with",
+    &[Reply {
+        status: 200,
+        text: "The page. Its scripts and styles stand beside it.",
+        body: Body::Text(HTML),
+    }],
+);
 
 /// Nothing but the page's own files, and nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -25,6 +37,11 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/room.js", JAVASCRIPT, include_str!("../demo/room.js")),
     ("/identity.js", JAVASCRIPT, include_str!("../demo/identity.js")),
 ];
+
+/// Whether the page has a file at `path`.
+pub(super) fn is_file(path: &str) -> bool {
+    FILES.iter().any(|(file, ..)| *file == path)
+}
 
 /// The file at `path`, if the page has one there.
 pub(super) fn get(path: &str) -> Option<Answer> {

@@ -4,50 +4,50 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use hyper::{Response, StatusCode};
-use percent_encoding::percent_decode_str;
 use presence_core::id::RoomId;
 use presence_core::shard::RoomReading;
 
+use super::about::{About, Body, Group, Query, Reply, Takes, schema_of};
 use super::answer::{Answer, HttpError, json};
 use super::query::parameter;
+use super::shapes::RoomPresence;
 use crate::auth::Access;
-use crate::shard::{Busy, Shards};
+use crate::shard::Shards;
 
-/// The room's name in a path, still encoded. Room ids may contain `/`, encoded or not.
-pub(super) fn room_of(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1/rooms/")?.strip_suffix("/presence")
-}
-
-fn parse_room(encoded: &str) -> Result<RoomId, HttpError> {
-    let refused = |rule: String| {
-        HttpError::field(StatusCode::BAD_REQUEST, "invalid_room", "room", format!("`room` {rule}"))
-    };
-    let text = percent_decode_str(encoded).decode_utf8().map_err(|_| refused("must be UTF-8".to_owned()))?;
-    let room = RoomId::parse(&text).map_err(|rule| refused(rule.to_string()))?;
-    match room.inbox_of() {
-        Some(_) => {
-            Err(HttpError::field(StatusCode::FORBIDDEN, "forbidden", "room", "this room is a user's inbox"))
-        }
-        None => Ok(room),
-    }
-}
+pub(super) const ABOUT: About = About {
+    id: "getRoomPresence",
+    group: Group::Presence,
+    summary: "Who is in a room",
+    text: "A room with nobody in it is an empty list. An answer has an `ETag`; `If-None-Match` and `since` say what the \
+           asker has.",
+    query: &[Query {
+        name: "since",
+        text: "What the asker has, as `epoch:version`; 304 if that is still so.",
+        takes: Takes::Form("^.+:[0-9]+$"),
+    }],
+    body: None,
+    answers: &[
+        Reply { status: 200, text: "Who is in the room.", body: Body::Json(schema_of::<RoomPresence>) },
+        Reply { status: 304, text: "What the asker has is still so.", body: Body::Nothing },
+    ],
+    refusals: &[503],
+};
 
 /// Answers, or says that nothing has changed.
 pub(super) async fn get(
-    encoded: &str,
+    room: RoomId,
     access: &Access,
     query: Option<&str>,
     headers: &HeaderMap,
     shards: &Shards,
 ) -> Result<Answer, HttpError> {
-    let room = parse_room(encoded)?;
+    if room.inbox_of().is_some() {
+        let message = "this room is a user's inbox";
+        return Err(HttpError::field(StatusCode::FORBIDDEN, "forbidden", "room", message));
+    }
     access.may_read(&room)?;
     let known = known(query, headers)?;
-    let reading = shards
-        .read(room)
-        .await
-        .map_err(|busy: Busy| HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", busy.to_string()))?;
-    let RoomReading { epoch, version, body } = reading;
+    let RoomReading { epoch, version, body } = shards.read(room).await?;
     let stand = format!("{epoch}:{version}");
     let mut answer = if known.contains(&stand) {
         let mut unchanged = Response::new(Full::new(Bytes::new()));
@@ -84,23 +84,6 @@ fn known(query: Option<&str>, headers: &HeaderMap) -> Result<Vec<String>, HttpEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_room_may_have_slashes_in_its_name() {
-        assert_eq!(room_of("/v1/rooms/a/b/presence"), Some("a/b"));
-        assert_eq!(room_of("/v1/rooms/presence/presence"), Some("presence"));
-        assert_eq!(room_of("/v1/rooms/a"), None);
-        assert_eq!(parse_room("a%2Fb").unwrap().as_str(), "a/b");
-    }
-
-    #[test]
-    fn a_bad_room_is_an_error_that_names_it() {
-        for encoded in ["", "a%20b", "%ff", "@"] {
-            let error = parse_room(encoded).unwrap_err();
-            assert_eq!((error.code, error.field), ("invalid_room", Some("room")), "{encoded:?}");
-        }
-        assert_eq!(parse_room("@bob").unwrap_err().code, "forbidden");
-    }
 
     #[test]
     fn what_the_asker_knows_comes_from_the_query_and_the_header() {

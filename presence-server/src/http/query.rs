@@ -1,15 +1,17 @@
-//! What a connection's URL says about it.
+//! What a request's query says.
 
 use std::borrow::Cow;
 
 use hyper::StatusCode;
+use percent_encoding::percent_decode_str;
 use presence_core::id::{IdError, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 
 use super::answer::HttpError;
 use crate::connection::Hello;
 
-fn bad(field: &'static str, rule: impl std::fmt::Display) -> HttpError {
+/// A parameter that breaks a rule.
+pub(super) fn bad(field: &'static str, rule: impl std::fmt::Display) -> HttpError {
     HttpError::field(StatusCode::BAD_REQUEST, "bad_message", field, format!("`{field}` {rule}"))
 }
 
@@ -25,6 +27,27 @@ fn id<T>(
 pub(crate) fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// The number that the query's parameter `name` gives, from 1 to `max`.
+pub(super) fn count(
+    query: Option<&str>,
+    name: &'static str,
+    default: usize,
+    max: usize,
+) -> Result<usize, HttpError> {
+    let Some(text) = parameter(query, name) else { return Ok(default) };
+    let count = text.parse().ok().filter(|count| (1..=max).contains(count));
+    count.ok_or_else(|| bad(name, format!("must be a whole number from 1 to {max}")))
+}
+
+/// The items of the query's parameter `name`, which stand between commas. An encoded comma is part of its item.
+pub(super) fn list(query: Option<&str>, name: &str) -> Option<Vec<String>> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let values = pairs.filter(|(key, _)| *key == name).flat_map(|(_, value)| value.split(','));
+    let decode = |item: &str| percent_decode_str(&item.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let items: Vec<String> = values.filter(|item| !item.is_empty()).map(decode).collect();
+    (!items.is_empty()).then_some(items)
 }
 
 /// Reads `user_name`, `session_id` and `room`, and `user_id`, which nobody should believe who knows better.
@@ -64,6 +87,23 @@ mod tests {
         assert_eq!(hello.name.as_deref(), Some("Ann 💡"));
         assert_eq!(hello.session.unwrap().as_str(), "s1");
         assert_eq!(hello.room.unwrap().as_str(), "a/b");
+    }
+
+    #[test]
+    fn a_list_stands_between_commas_and_an_encoded_comma_is_part_of_its_item() {
+        let items = |query| list(Some(query), "ids").unwrap_or_default();
+        assert_eq!(items("x=1&ids=a,b%2Cc,d+e&ids=%F0%9F%92%A1"), ["a", "b,c", "d e", "💡"]);
+        assert_eq!(items("ids=a=b,c%26d,e%3D"), ["a=b", "c&d", "e="]);
+        assert!(items("ids=").is_empty() && list(None, "ids").is_none());
+    }
+
+    #[test]
+    fn a_count_has_bounds() {
+        let limit = |query| count(Some(query), "limit", 7, 9).map_err(|error| error.field);
+        assert_eq!([limit("limit=9"), limit("")], [Ok(9), Ok(7)]);
+        for wrong in ["limit=0", "limit=10", "limit=x", "limit=-1", "limit="] {
+            assert_eq!(limit(wrong), Err(Some("limit")), "{wrong}");
+        }
     }
 
     #[test]

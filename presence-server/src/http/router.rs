@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, StatusCode};
 use presence_core::limits::Limits;
 use tracing::debug;
 
-use super::answer::{Answer, HttpError, json, text};
+use super::answer::{Answer, HttpError};
 use super::body::read_body;
 use super::connection::{Leave, Reply};
 use super::cors::Crossing;
-use super::{page, presence, query, stream};
-use crate::auth::Auth;
+use super::routes::{self, Call, Found, Parameters, Route, Who};
+use super::{
+    debug_connections, debug_room, health, kick, openapi, page, presence, query, rooms, stats, stream, users,
+};
+use crate::auth::{Access, Auth};
 use crate::config::Config;
 use crate::connection::{Connections, Hello};
 use crate::metrics::Metrics;
@@ -35,50 +38,6 @@ pub struct Router {
     limits: Limits,
     metrics: Metrics,
     draining: AtomicBool,
-}
-
-/// A route, as metrics name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    WebSocket,
-    EventStream,
-    Post,
-    Presence,
-    Health,
-    Ready,
-    Metrics,
-    Page,
-    None,
-}
-
-impl Route {
-    fn of(path: &str) -> Self {
-        match path {
-            "/ws" => Self::WebSocket,
-            "/sse" => Self::EventStream,
-            "/healthz" => Self::Health,
-            "/readyz" => Self::Ready,
-            "/metrics" => Self::Metrics,
-            _ if connection_of(path).is_some() => Self::Post,
-            _ if presence::room_of(path).is_some() => Self::Presence,
-            _ if page::get(path).is_some() => Self::Page,
-            _ => Self::None,
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::WebSocket => "/ws",
-            Self::EventStream => "/sse",
-            Self::Post => "/sse/{connection_id}",
-            Self::Presence => "/v1/rooms/{room}/presence",
-            Self::Health => "/healthz",
-            Self::Ready => "/readyz",
-            Self::Metrics => "/metrics",
-            Self::Page => "page",
-            Self::None => "none",
-        }
-    }
 }
 
 impl Router {
@@ -106,18 +65,24 @@ impl Router {
 
     /// Answers one request; never fails.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-        let route = Route::of(request.uri().path());
         let id = request_id(&request);
         let method = request.method().clone();
+        let path = request.uri().path().to_owned();
         let crossing = Crossing::of(&request, self.auth.origins());
-        let answered = match crossing.answer(&request) {
+        let found = routes::find(&method, &path);
+        let label = found.label();
+        let replied = match crossing.answer(&request) {
             Some(answered) => answered.map(Reply::Answer),
-            None => self.route(route, request, peer).await,
+            None => match found {
+                Found::Route(route, parameters) => self.route(route, &parameters, request, peer).await,
+                Found::OtherMethods { allow, .. } => Ok(Reply::Answer(other_methods(&method, &allow))),
+                Found::Nothing => Err(not_found()),
+            },
         };
-        let mut reply = answered.unwrap_or_else(|error| Reply::Answer(error.answer()));
+        let mut reply = replied.unwrap_or_else(|error| Reply::Answer(error.answer()));
         let status = reply.status().as_u16();
-        self.metrics.http_answered(route.as_str(), status);
-        debug!(request = id.to_str().unwrap_or_default(), %method, route = route.as_str(), status, "request answered");
+        self.metrics.http_answered(label, status);
+        debug!(request = id.to_str().unwrap_or_default(), %method, route = label, status, "request answered");
         let headers = reply.headers_mut();
         headers.insert(REQUEST_ID, id);
         crossing.mark(headers);
@@ -127,42 +92,57 @@ impl Router {
 
     async fn route(
         &self,
-        route: Route,
+        route: &Route,
+        parameters: &Parameters<'_>,
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Reply, HttpError> {
-        let method = request.method();
-        let (fits, takes) = match route {
-            Route::None => (true, ""),
-            Route::Post => (*method == Method::POST, "POST"),
-            _ => (matches!(*method, Method::GET | Method::HEAD), "GET"),
-        };
-        if !fits {
-            let message = format!("this address takes {takes}, not {method}");
-            return Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "bad_message", message));
-        }
-        let answer = match route {
-            Route::WebSocket => return self.open(stream::web_socket, &request, peer).map(Reply::Leave),
-            Route::EventStream => return self.open(stream::event_stream, &request, peer).map(Reply::Leave),
-            Route::Post => self.post(request).await,
-            Route::Presence => {
-                let uri = request.uri();
-                let room = presence::room_of(uri.path()).unwrap_or_default();
-                let access = self.auth.access(request.headers(), uri.query())?;
-                presence::get(room, &access, uri.query(), request.headers(), &self.shards).await
+        let access = self.admit(route, &request)?;
+        let (shards, connections) = (&self.shards, &*self.connections);
+        let query = request.uri().query();
+        let answer = match route.call {
+            Call::WebSocket => return self.open(stream::web_socket, &request, peer).map(Reply::Leave),
+            Call::EventStream => return self.open(stream::event_stream, &request, peer).map(Reply::Leave),
+            Call::Post => self.post(parameters.text("connection_id"), request).await,
+            Call::Page => page::get(request.uri().path()).ok_or_else(not_found),
+            Call::RoomPresence => {
+                presence::get(parameters.room()?, &access, query, request.headers(), shards).await
             }
-            Route::Health => Ok(json(StatusCode::OK, r#"{"status":"alive"}"#)),
-            Route::Ready if self.draining.load(Ordering::Relaxed) => {
-                Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "draining"))
+            Call::Rooms => rooms::list(query, shards).await,
+            Call::Stats => stats::get(shards, connections).await,
+            Call::User => users::one(parameters.user(&self.limits)?, shards, connections).await,
+            Call::Users => users::some(query, &self.limits, shards, connections).await,
+            Call::KickUser => {
+                kick::user(parameters.user(&self.limits)?, &self.auth, shards, connections).await
             }
-            Route::Ready => Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
-            Route::Metrics => {
-                Ok(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render()))
-            }
-            Route::Page => page::get(request.uri().path()).ok_or_else(not_found),
-            Route::None => Err(not_found()),
+            Call::KickConnection => kick::connection(parameters.connection(), connections),
+            Call::DebugConnections => debug_connections::get(query, shards, connections).await,
+            Call::DebugRoom => debug_room::get(parameters.room()?, shards, connections).await,
+            Call::OpenApi => Ok(openapi::get()),
+            Call::Health => Ok(health::alive()),
+            Call::Ready => health::ready(self.draining.load(Ordering::Relaxed)),
+            Call::Metrics => Ok(health::metrics(&self.metrics)),
         };
         answer.map(Reply::Answer)
+    }
+
+    /// Decides whether a request may have what its route gives, for all routes in this one place; what is left to the
+    /// routes is which room or user it is about. Where nobody has to prove anything, a stranger's page still must not
+    /// change anything for the user who looks at it.
+    fn admit(&self, route: &Route, request: &Request<Incoming>) -> Result<Access, HttpError> {
+        let (headers, query) = (request.headers(), request.uri().query());
+        if route.method != Method::GET {
+            self.auth.origins().check(headers)?;
+        }
+        match route.who {
+            Who::Anyone | Who::Connecting => Ok(Access::Anyone),
+            Who::User => self.auth.access(headers, query),
+            Who::Backend => {
+                let access = self.auth.access(headers, query)?;
+                access.require_backend()?;
+                Ok(access)
+            }
+        }
     }
 
     /// Opens a stream, whichever kind it is, for whomever the request proves or says to be.
@@ -178,9 +158,8 @@ impl Router {
         kind(request, peer, hello, &self.config, &self.connections)
     }
 
-    async fn post(&self, request: Request<Incoming>) -> Result<Answer, HttpError> {
+    async fn post(&self, connection: &str, request: Request<Incoming>) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
-        let connection = connection_of(head.uri.path()).unwrap_or_default();
         let owner = self.connections.registry().owner(connection);
         self.auth.may_post(&head.headers, head.uri.query(), owner)?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
@@ -192,9 +171,12 @@ impl Router {
 type Opener =
     fn(&Request<Incoming>, SocketAddr, Hello, &Config, &Arc<Connections>) -> Result<Leave, HttpError>;
 
-/// The connection that a message is posted to.
-fn connection_of(path: &str) -> Option<&str> {
-    path.strip_prefix("/sse/")
+fn other_methods(method: &Method, allow: &str) -> Answer {
+    let message = format!("this address takes {allow}, not {method}");
+    let mut answer = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "bad_message", message).answer();
+    let allow = HeaderValue::from_str(allow).expect("names of methods are header values");
+    answer.headers_mut().insert(ALLOW, allow);
+    answer
 }
 
 fn not_found() -> HttpError {

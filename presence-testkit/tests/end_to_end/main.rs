@@ -7,10 +7,12 @@ mod errors;
 mod event_stream;
 mod half_dead;
 mod http;
+mod http_surface;
 mod join_leave;
 mod lagged;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod moving;
+mod openapi;
 mod rapid;
 mod replay;
 mod restart;

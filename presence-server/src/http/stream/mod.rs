@@ -1,6 +1,7 @@
 //! Requests that become streams of messages, and messages that are posted to a stream. Every kind of transport is a file
 //! and a feature; what is not built in says so.
 
+pub(super) mod about;
 #[cfg(not(all(feature = "ws", feature = "sse")))]
 mod absent;
 #[cfg(feature = "sse")]

@@ -1,0 +1,293 @@
+//! The table of routes. The router, the labels of the metrics, `Allow` and the OpenAPI document are all made from it: a
+//! new route is one entry here, one arm in the router, and an [`About`] beside what answers it.
+
+use std::borrow::Cow;
+
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use presence_core::id::{ConnectionId, RoomId, UserId};
+use presence_core::limits::Limits;
+
+use super::about::About;
+use super::answer::HttpError;
+use super::{
+    debug_connections, debug_room, health, kick, openapi, page, presence, rooms, stats, stream, users,
+};
+
+/// A method at an address.
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// Segments in braces are parameters. `{room}` takes any number of segments, since room ids may contain `/`, all
+    /// others take one.
+    pub(super) path: &'static str,
+    pub(super) who: Who,
+    pub(super) call: Call,
+    pub(super) about: &'static About,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Everybody: it tells nothing about anyone.
+    Anyone,
+    /// The user whose connection it opens. The route looks at the credentials itself, since they may also come later.
+    Connecting,
+    /// A user with a token, and the backend.
+    User,
+    /// The backend, with the server's API key.
+    Backend,
+}
+
+/// What the router does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Page,
+    WebSocket,
+    EventStream,
+    Post,
+    RoomPresence,
+    Rooms,
+    Stats,
+    User,
+    Users,
+    KickUser,
+    KickConnection,
+    DebugConnections,
+    DebugRoom,
+    OpenApi,
+    Health,
+    Ready,
+    Metrics,
+}
+
+const fn get(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method: Method::GET, path, who, call, about }
+}
+
+const fn post(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method: Method::POST, path, who, call, about }
+}
+
+const fn delete(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method: Method::DELETE, path, who, call, about }
+}
+
+/// Every route. Of several that match, the one with the shortest `{room}` is meant.
+pub(super) static ROUTES: [Route; 17] = [
+    get("/", Who::Anyone, Call::Page, &page::ABOUT),
+    get("/ws", Who::Connecting, Call::WebSocket, &stream::about::WEB_SOCKET),
+    get("/sse", Who::Connecting, Call::EventStream, &stream::about::EVENT_STREAM),
+    post("/sse/{connection_id}", Who::Connecting, Call::Post, &stream::about::POST),
+    get("/v1/rooms", Who::Backend, Call::Rooms, &rooms::LIST),
+    get("/v1/rooms/{room}/presence", Who::User, Call::RoomPresence, &presence::ABOUT),
+    get("/v1/stats", Who::User, Call::Stats, &stats::ABOUT),
+    get("/v1/users", Who::User, Call::Users, &users::LIST),
+    get("/v1/users/{id}", Who::User, Call::User, &users::ONE),
+    delete("/v1/users/{id}/sessions", Who::Backend, Call::KickUser, &kick::USER),
+    delete("/v1/connections/{id}", Who::Backend, Call::KickConnection, &kick::CONNECTION),
+    get("/debug/connections", Who::Backend, Call::DebugConnections, &debug_connections::ABOUT),
+    get("/debug/rooms/{room}", Who::Backend, Call::DebugRoom, &debug_room::ABOUT),
+    get("/openapi.json", Who::Anyone, Call::OpenApi, &openapi::ABOUT),
+    get("/healthz", Who::Anyone, Call::Health, &health::ALIVE),
+    get("/readyz", Who::Anyone, Call::Ready, &health::READY),
+    get("/metrics", Who::Anyone, Call::Metrics, &health::METRICS),
+];
+
+/// What is at an address.
+pub(super) enum Found<'a> {
+    Route(&'static Route, Parameters<'a>),
+    /// Something, but not by this method.
+    OtherMethods {
+        path: &'static str,
+        allow: String,
+    },
+    Nothing,
+}
+
+impl Route {
+    /// What answers GET answers HEAD, unless it opens a stream.
+    fn answers_head(&self) -> bool {
+        self.method == Method::GET && !matches!(self.call, Call::WebSocket | Call::EventStream)
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        self.method == *method || (*method == Method::HEAD && self.answers_head())
+    }
+}
+
+impl Found<'_> {
+    /// As metrics and logs name it.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Route(Route { path, .. }, _) | Self::OtherMethods { path, .. } => path,
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// Looks an address up.
+pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
+    let path = if page::is_file(path) { "/" } else { path };
+    let matches = ROUTES.iter().filter_map(|route| Some((route, Parameters::of(route.path, path)?)));
+    let matches: Vec<_> = matches.collect();
+    let Some(shortest) = matches.iter().map(|(_, parameters)| parameters.room_len()).min() else {
+        return Found::Nothing;
+    };
+    let meant = matches.into_iter().filter(|(_, parameters)| parameters.room_len() == shortest);
+    let (right, others): (Vec<_>, Vec<_>) = meant.partition(|(route, _)| route.takes(method));
+    if let Some((route, parameters)) = right.into_iter().next() {
+        return Found::Route(route, parameters);
+    }
+    let mut allow = Vec::new();
+    for (route, _) in &others {
+        allow.push(route.method.as_str());
+        allow.extend(route.answers_head().then_some("HEAD"));
+    }
+    others.first().map_or(Found::Nothing, |(other, _)| Found::OtherMethods {
+        path: other.path,
+        allow: allow.join(", "),
+    })
+}
+
+/// The parameters of a path, still encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parameters<'a>(Vec<(&'static str, &'a str)>);
+
+/// The name of a parameter, if a pattern's segment is one.
+pub(super) fn parameter_of(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+impl<'a> Parameters<'a> {
+    /// Holds a path against a pattern.
+    fn of(pattern: &'static str, path: &'a str) -> Option<Self> {
+        let wanted = pattern.split('/').count();
+        let given = path.split('/').count();
+        let mut parameters = Vec::new();
+        let mut rest = Some(path);
+        for segment in pattern.split('/') {
+            let here = rest?;
+            // A pattern has at most one room, so it takes whatever the other segments leave.
+            let segments = if segment == "{room}" { (given + 1).checked_sub(wanted)? } else { 1 };
+            let end = here.match_indices('/').map(|(at, _)| at).nth(segments.checked_sub(1)?);
+            let taken = end.map_or(here, |end| &here[..end]);
+            rest = end.map(|end| &here[end + 1..]);
+            match parameter_of(segment) {
+                Some(name) => parameters.push((name, taken)),
+                None if segment == taken => {}
+                None => return None,
+            }
+        }
+        rest.is_none().then_some(Self(parameters))
+    }
+
+    /// A parameter as it stands in the path.
+    pub(super) fn text(&self, name: &str) -> &'a str {
+        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, encoded)| encoded)
+    }
+
+    fn room_len(&self) -> usize {
+        self.text("room").len()
+    }
+
+    fn decoded(&self, code: &'static str, name: &'static str) -> Result<Cow<'a, str>, HttpError> {
+        let text = percent_decode_str(self.text(name)).decode_utf8();
+        text.map_err(|_| bad(code, name, "must be UTF-8"))
+    }
+
+    /// The room in the path.
+    pub(super) fn room(&self) -> Result<RoomId, HttpError> {
+        RoomId::parse(&self.decoded("invalid_room", "room")?)
+            .map_err(|rule| bad("invalid_room", "room", rule))
+    }
+
+    /// The user in the path.
+    pub(super) fn user(&self, limits: &Limits) -> Result<UserId, HttpError> {
+        limits
+            .user_ids
+            .parse(&self.decoded("bad_message", "id")?)
+            .map_err(|rule| bad("bad_message", "id", rule))
+    }
+
+    /// The connection in the path. The server names connections, so what is no name of its is no connection.
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        ConnectionId::parse(self.text("id")).ok()
+    }
+}
+
+fn bad(code: &'static str, field: &'static str, rule: impl std::fmt::Display) -> HttpError {
+    HttpError::field(StatusCode::BAD_REQUEST, code, field, format!("`{field}` {rule}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: Method, path: &str) -> (String, Vec<String>) {
+        match find(&method, path) {
+            Found::Route(route, parameters) => {
+                let encoded = parameters.0.iter().map(|(_, encoded)| (*encoded).to_owned());
+                (route.path.to_owned(), encoded.collect())
+            }
+            Found::OtherMethods { allow, .. } => (allow, Vec::new()),
+            Found::Nothing => ("nothing".to_owned(), Vec::new()),
+        }
+    }
+
+    #[test]
+    fn a_room_may_have_slashes_in_its_name_encoded_or_not() {
+        let presence = "/v1/rooms/{room}/presence";
+        for (path, room) in [
+            ("/v1/rooms/a/presence", "a"),
+            ("/v1/rooms/a/b//c/presence", "a/b//c"),
+            ("/v1/rooms/a%2Fb/presence", "a%2Fb"),
+            ("/v1/rooms/presence/presence", "presence"),
+            ("/v1/rooms//presence", ""),
+        ] {
+            assert_eq!(found(Method::GET, path), (presence.to_owned(), vec![room.to_owned()]), "{path}");
+        }
+        assert_eq!(found(Method::GET, "/debug/rooms/a/b").1, ["a/b"]);
+        for nowhere in
+            ["/v1/rooms/a", "/v1/rooms/presence", "/v1/rooms/a/presence/", "/debug/rooms", "", "/v1/"]
+        {
+            assert_eq!(found(Method::GET, nowhere).0, "nothing", "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn other_parameters_are_one_segment() {
+        assert_eq!(found(Method::GET, "/v1/users/a%2Fb").1, ["a%2Fb"]);
+        assert_eq!(found(Method::GET, "/v1/users/a/b").0, "nothing");
+        assert_eq!(found(Method::DELETE, "/v1/users/a/sessions").0, "/v1/users/{id}/sessions");
+    }
+
+    #[test]
+    fn another_method_is_told_which_there_are() {
+        assert_eq!(found(Method::DELETE, "/healthz").0, "GET, HEAD");
+        assert_eq!(found(Method::GET, "/v1/connections/x").0, "DELETE");
+        assert_eq!(found(Method::HEAD, "/healthz").0, "/healthz");
+        assert_eq!(found(Method::HEAD, "/sse").0, "GET");
+    }
+
+    #[test]
+    fn a_bad_parameter_is_named() {
+        let parameters = |encoded| Parameters(vec![("room", encoded), ("id", encoded)]);
+        assert_eq!(parameters("a%2Fb").room().unwrap().as_str(), "a/b");
+        for encoded in ["", "a%20b", "%ff", "@"] {
+            let error = parameters(encoded).room().unwrap_err();
+            assert_eq!((error.code, error.field), ("invalid_room", Some("room")), "{encoded:?}");
+        }
+        assert_eq!(parameters("%F0%9F%92%A1").user(&Limits::default()).unwrap().as_str(), "💡");
+        let error = parameters("%00").user(&Limits::default()).unwrap_err();
+        assert_eq!((error.code, error.field), ("bad_message", Some("id")));
+        assert_eq!(parameters("1").connection(), None);
+    }
+
+    #[test]
+    fn no_two_routes_are_the_same() {
+        let mut all: Vec<_> = ROUTES.iter().map(|route| (route.path, route.method.as_str())).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), ROUTES.len());
+    }
+}

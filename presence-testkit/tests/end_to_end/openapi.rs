@@ -1,0 +1,123 @@
+//! The OpenAPI document and the server say the same.
+
+use anyhow::{Context, Result, ensure};
+use presence_testkit::client::Kind;
+use presence_testkit::http::{get, request};
+use presence_testkit::openapi::Document;
+use serde_json::json;
+
+use crate::on_every_kind;
+use crate::server::{TestServer, quick};
+
+const METHODS: [&str; 5] = ["GET", "PUT", "POST", "PATCH", "DELETE"];
+
+async fn document(server: &TestServer) -> Result<Document> {
+    Document::parse(&get(server.address, "/openapi.json", &[]).await?.body)
+}
+
+/// An address that a pattern matches, and that names nobody.
+fn address(path: &str) -> String {
+    path.replace("{id}", "nobody")
+        .replace("{room}", "nowhere")
+        .replace("{user}", "nobody")
+        .replace("{key}", "x")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_documented_is_there_and_what_is_not_is_refused() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let document = document(&server).await?;
+    ensure!(document.paths().len() > 10, "{:?}", document.paths());
+    for (path, documented) in document.paths() {
+        for method in METHODS {
+            let answer = request(server.address, method, &address(path), &[]).await?;
+            let has = documented.iter().any(|known| known == method);
+            if has {
+                let nothing = answer.body.contains("there is nothing at this address");
+                ensure!(answer.status != 405 && !nothing, "{method} {path}: {}", answer.body);
+                document.check(method, path, &answer)?;
+                continue;
+            }
+            ensure!(answer.status == 405, "{method} {path}: {}", answer.status);
+            let allow = answer.header("allow").context("a refusal names the methods that there are")?;
+            let mut allowed: Vec<&str> = allow.split(", ").filter(|method| *method != "HEAD").collect();
+            let mut documented: Vec<&str> = documented.iter().map(String::as_str).collect();
+            allowed.sort_unstable();
+            documented.sort_unstable();
+            assert_eq!(allowed, documented, "{path}");
+            let opens_stream = ["/ws", "/sse"].contains(&path);
+            assert_eq!(allow.contains("HEAD"), allow.contains("GET") && !opens_stream, "{path}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_get_answers_head_without_a_body() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    for path in ["/healthz", "/v1/stats", "/v1/rooms/doc/presence", "/", "/metrics"] {
+        let (head, full) = (
+            request(server.address, "HEAD", path, &[]).await?,
+            request(server.address, "GET", path, &[]).await?,
+        );
+        assert_eq!((head.status, head.body.as_str()), (full.status, ""), "{path}");
+        assert_eq!(head.header("content-type"), full.header("content-type"), "{path}");
+    }
+    Ok(())
+}
+
+/// Real answers, of a server with something to tell, are as documented: nothing missing, nothing more.
+async fn answers_are_as_documented(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let document = document(&server).await?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    ann.send(&json!({"type": "presence:update", "room": "doc", "state": {"x": {"deep": [1, null]}}})).await?;
+    ann.send(&json!({"type": "presence:cursor", "room": "doc", "cursor": {"x": 1, "y": 2.5, "page": 3}}))
+        .await?;
+    let _tab = server.enter(kind, "ann", "b", "doc").await?;
+    let user = json!({"name": "Bob", "avatar": "https://example.org/b.png", "email": "bob@example.org"});
+    let mut bob = server.enter(kind, "bob", "b", "other").await?;
+    bob.send(&json!({"type": "presence:join", "room": "doc", "user": user})).await?;
+    bob.settle("doc").await?;
+    server.enter(kind, "carl", "c", "doc").await?.reset();
+    ann.settle("doc").await?;
+    let etag = get(server.address, "/v1/rooms/doc/presence", &[]).await?;
+    let since = etag.header("etag").unwrap_or_default().trim_matches('"').to_owned();
+    for (method, path, address) in [
+        ("GET", "/v1/rooms", "/v1/rooms"),
+        ("GET", "/v1/rooms", "/v1/rooms?limit=1"),
+        ("GET", "/v1/rooms", "/v1/rooms?limit=x"),
+        ("GET", "/v1/rooms/{room}/presence", "/v1/rooms/doc/presence"),
+        ("GET", "/v1/rooms/{room}/presence", &format!("/v1/rooms/doc/presence?since={since}")),
+        ("GET", "/v1/rooms/{room}/presence", "/v1/rooms/nowhere/presence"),
+        ("GET", "/v1/rooms/{room}/presence", "/v1/rooms/@ann/presence"),
+        ("GET", "/v1/rooms/{room}/presence", "/v1/rooms/a%20b/presence"),
+        ("GET", "/v1/stats", "/v1/stats"),
+        ("GET", "/v1/users/{id}", "/v1/users/ann"),
+        ("GET", "/v1/users/{id}", "/v1/users/bob"),
+        ("GET", "/v1/users/{id}", "/v1/users/nobody"),
+        ("GET", "/v1/users", "/v1/users?ids=ann,bob,nobody"),
+        ("GET", "/v1/users", "/v1/users"),
+        ("GET", "/debug/connections", "/debug/connections"),
+        ("GET", "/debug/connections", "/debug/connections?limit=1"),
+        ("GET", "/debug/connections", "/debug/connections?limit=0"),
+        ("GET", "/debug/rooms/{room}", "/debug/rooms/doc"),
+        ("GET", "/debug/rooms/{room}", "/debug/rooms/nowhere"),
+        ("GET", "/healthz", "/healthz"),
+        ("GET", "/readyz", "/readyz"),
+        ("GET", "/metrics", "/metrics"),
+        ("GET", "/openapi.json", "/openapi.json"),
+        ("GET", "/", "/"),
+        ("GET", "/ws", "/ws"),
+        ("GET", "/ws", "/ws?user_id=%00"),
+        ("DELETE", "/v1/connections/{id}", "/v1/connections/nonsense"),
+        ("DELETE", "/v1/users/{id}/sessions", "/v1/users/nobody/sessions"),
+        ("DELETE", "/v1/users/{id}/sessions", "/v1/users/bob/sessions"),
+    ] {
+        let answer = request(server.address, method, address, &[]).await?;
+        document.check(method, path, &answer).with_context(|| address.to_owned())?;
+    }
+    Ok(())
+}
+
+on_every_kind! { answers_are_as_documented }
