@@ -95,6 +95,8 @@ pub(crate) enum Body {
     Nothing,
     /// Of this content type.
     Text(&'static str),
+    /// One message after the other, of this content type.
+    Stream(&'static str),
     /// Any JSON object.
     Document,
     /// What [`schema_of`] says.

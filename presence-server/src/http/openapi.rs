@@ -238,6 +238,7 @@ fn response(reply: &Reply, schemas: &mut Schemas) -> Response {
     match reply.body {
         Body::Nothing => response,
         Body::Text(content_type) => response.content(content_type, Content::new(Some(text()))),
+        Body::Stream(content_type) => response.content(content_type, Content::default()),
         Body::Document => response.content("application/json", Content::new(Some(object()))),
         Body::Json(schema) => response.content("application/json", Content::new(Some(schema(schemas)))),
     }

@@ -6,13 +6,16 @@ use presence_core::shard::look::RoomCount;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::about::{About, Body, Group, Query, ROOM_FORM, Reply, Takes, schema_of};
+use super::about::{About, Body, Group, Query, Reply, Takes, schema_of};
 use super::answer::{Answer, HttpError, encoded};
 use super::query::{count, parameter};
 use crate::shard::Shards;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
+
+/// A room's id, or nothing.
+const AFTER_FORM: &str = r"^([A-Za-z0-9_.:~/-]{0,128}|@[^\u0000-\u001f\u007f-\u009f]{1,128})$";
 
 /// What a room's id can begin with.
 const PREFIX_FORM: &str = r"^([A-Za-z0-9_.:~/-]{0,128}|@[^\u0000-\u001f\u007f-\u009f]{0,128})$";
@@ -32,7 +35,7 @@ pub(super) const LIST: About = About {
         Query {
             name: "after",
             text: "Only rooms after this one: the `next` of the page before.",
-            takes: Takes::Form(ROOM_FORM),
+            takes: Takes::Form(AFTER_FORM),
         },
         Query {
             name: "prefix",

@@ -1,6 +1,7 @@
 //! The OpenAPI document and the server say the same.
 
 use anyhow::{Context, Result, ensure};
+use presence_server::Config;
 use presence_testkit::client::Kind;
 use presence_testkit::http::{get, request};
 use presence_testkit::openapi::Document;
@@ -25,7 +26,8 @@ fn address(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_documented_is_there_and_what_is_not_is_refused() -> Result<()> {
-    let server = TestServer::start(quick())?;
+    // A stream that says nothing about its user ends soon.
+    let server = TestServer::start(Config { hello_ms: 100, ..quick() })?;
     let document = document(&server).await?;
     ensure!(document.paths().len() > 10, "{:?}", document.paths());
     for (path, documented) in document.paths() {

@@ -38,7 +38,11 @@ pub(in crate::http) const EVENT_STREAM: About = About {
            ones have an id, and `Last-Event-ID` resumes after it.",
     query: URL,
     body: None,
-    answers: &[Reply { status: 200, text: "The stream is open.", body: Body::Text("text/event-stream") }],
+    answers: &[Reply {
+        status: 200,
+        text: "The stream is open.",
+        body: Body::Stream("text/event-stream; charset=utf-8"),
+    }],
     refusals: if cfg!(feature = "sse") { &[406, 503] } else { &[404, 503] },
 };
 
