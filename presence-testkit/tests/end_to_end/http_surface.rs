@@ -155,6 +155,7 @@ async fn connections_tell_how_they_are(kind: Kind) -> Result<()> {
 }
 
 /// L4: an answered heartbeat gives a round-trip time, and that a quality.
+#[cfg(feature = "ws")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answered_heartbeat_gives_a_quality() -> Result<()> {
     let server = TestServer::start(Config { poor_rtt_ms: 60_000, ..quick() })?;
@@ -169,6 +170,7 @@ async fn an_answered_heartbeat_gives_a_quality() -> Result<()> {
 }
 
 /// L4: a peer that answers nothing is shown as disconnected before it is given up.
+#[cfg(feature = "ws")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_shows_before_the_connection_is_given_up() -> Result<()> {
     let server = TestServer::start(Config { silence_ms: 50, ..quick() })?;
@@ -267,10 +269,9 @@ async fn a_bad_parameter_is_named() -> Result<()> {
 }
 
 /// A page of a stranger can not send anybody away, even where nobody has to prove anything.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_a_stranger_can_not_kick() -> Result<()> {
+async fn a_page_of_a_stranger_can_not_kick(kind: Kind) -> Result<()> {
     let server = TestServer::start(quick())?;
-    let mut bob = server.enter(Kind::Ws, "bob", "b", "doc").await?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
     let origin = [("Origin", "https://evil.example")];
     let answer = request(server.address, "DELETE", "/v1/users/bob/sessions", &origin).await?;
     assert_eq!(answer.status, 403);
@@ -286,4 +287,5 @@ on_every_kind! {
     a_room_can_be_looked_into,
     a_kicked_connection_goes_at_once_and_others_hear_why,
     a_kicked_user_loses_all_sessions,
+    a_page_of_a_stranger_can_not_kick,
 }
