@@ -35,6 +35,13 @@ impl Document {
         paths.map(|(path, item)| (path.as_str(), methods(item))).collect()
     }
 
+    /// The security schemes that an operation names, each enough by itself; `None` stands for none at all.
+    pub fn security(&self, method: &str, path: &str) -> Vec<Option<&str>> {
+        let required = self.0["paths"][path][method.to_lowercase()]["security"].as_array();
+        let all = required.into_iter().flatten();
+        all.map(|one| one.as_object().and_then(|one| one.keys().next().map(String::as_str))).collect()
+    }
+
     /// Holds an answer against what an operation says about its status.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
+use crate::who_may::{API_KEY, guarded, token};
 
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "PATCH", "DELETE"];
 
@@ -49,6 +50,33 @@ async fn what_is_documented_is_there_and_what_is_not_is_refused() -> Result<()> 
             assert_eq!(allowed, documented, "{path}");
             let opens_stream = ["/ws", "/sse"].contains(&path);
             assert_eq!(allow.contains("HEAD"), allow.contains("GET") && !opens_stream, "{path}");
+        }
+    }
+    Ok(())
+}
+
+/// A3: every route lets in whom the document says, and nobody else. Opening and feeding streams is a matter of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_says_who_may() -> Result<()> {
+    let server = TestServer::start(guarded())?;
+    let document = document(&server).await?;
+    let bearer = format!("Bearer {}", token("ann", &[])?);
+    let credentials = [None, Some(("Authorization", bearer.as_str())), Some(("X-API-Key", API_KEY))];
+    for (path, methods) in document.paths() {
+        for method in methods.iter().filter(|_| !["/ws", "/sse", "/sse/{connection_id}"].contains(&path)) {
+            let security = document.security(method, path);
+            let expected = match (security.contains(&None), security.contains(&Some("token"))) {
+                (true, _) => [None, None, None],
+                (false, true) => [Some(401), None, None],
+                (false, false) => [Some(401), Some(403), None],
+            };
+            for (credential, refused) in credentials.iter().zip(expected) {
+                let headers: Vec<_> = credential.iter().copied().collect();
+                let answer = request(server.address, method, &address(path), &headers).await?;
+                let said = Some(answer.status).filter(|status| [401, 403].contains(status));
+                assert_eq!(said, refused, "{method} {path}: {}", answer.body);
+                document.check(method, path, &answer)?;
+            }
         }
     }
     Ok(())

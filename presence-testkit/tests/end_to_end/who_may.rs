@@ -15,14 +15,14 @@ use crate::on_every_kind;
 use crate::server::{TestServer, quick};
 
 const SECRET: &str = "a secret of these tests, long enough";
-const API_KEY: &str = "the key of a backend";
+pub(crate) const API_KEY: &str = "the key of a backend";
 
-fn guarded() -> Config {
+pub(crate) fn guarded() -> Config {
     Config { token_secret: Secret::new(SECRET), api_key: Secret::new(API_KEY), ..quick() }
 }
 
 /// A token of `user`, made with more arguments of `token new`.
-fn token(user: &str, arguments: &[&str]) -> Result<String> {
+pub(crate) fn token(user: &str, arguments: &[&str]) -> Result<String> {
     let arguments = ["new", "--user", user].into_iter().chain(arguments.iter().copied()).map(OsString::from);
     let environment = [("PRESENCE_TOKEN_SECRET".to_owned(), SECRET.to_owned())];
     Ok(cli::run(arguments, environment)?.trim().to_owned())
@@ -42,6 +42,20 @@ async fn connected(client: &mut Client) -> Result<Connected> {
         ServerMessage::Connected(connected) => Ok(connected),
         other => anyhow::bail!("{other:?} is not `connected`"),
     }
+}
+
+/// Whoever is sent away does not come back with the same token, but with a new one.
+async fn a_kicked_user_needs_a_new_token(kind: Kind) -> Result<()> {
+    let server = TestServer::start(guarded())?;
+    let old = token("bob", &[])?;
+    let mut bob = Client::enter(kind, server.address, &with_token("bob", "b", old.clone()), "doc").await?;
+    let key = [("X-API-Key", API_KEY)];
+    let kicked = request(server.address, "DELETE", "/v1/users/bob/sessions", &key).await?;
+    assert_eq!((kicked.status, kicked.body.as_str()), (200, r#"{"kicked":1}"#));
+    assert_eq!(bob.closed().await?, Some(4503));
+    let refused = get(server.address, &format!("/v1/stats?token={old}"), &[]).await?;
+    assert_eq!(refused.status, 401);
+    Ok(())
 }
 
 /// Code and field of an error in an answer.
@@ -366,4 +380,5 @@ on_every_kind! {
     over_http_a_user_sees_their_rooms_and_the_backend_all,
     with_tokens_pages_of_this_machine_need_to_be_allowed,
     user_ids_may_have_to_be_of_a_form,
+    a_kicked_user_needs_a_new_token,
 }
