@@ -176,6 +176,17 @@ fn l1_silence_after_a_ping_is_the_end_and_the_session_is_waited_for() {
 }
 
 #[test]
+fn l4_after_an_answer_the_next_ping_counts_and_not_the_end_of_waiting_for_it() {
+    let mut session = open(Some("ann"));
+    session.handle_pong(at(40));
+    assert_eq!(session.poll_timeout(), Some(Timestamp::from_millis(2_000)));
+    session.take_outputs();
+    written(&mut session);
+    session.handle_timeout(at(2_000));
+    assert_eq!(types(&written(&mut session)), ["ping"]);
+}
+
+#[test]
 fn p14_the_snapshot_comes_before_what_follows_it_and_nothing_of_the_room_before_the_snapshot() {
     let (mut session, feed) = (open(Some("ann")), Feed::new());
     let entry = joined(&mut session);

@@ -311,6 +311,8 @@ impl Session {
     pub fn handle_pong(&mut self, now: Now) {
         if let Some(rtt) = self.heartbeat.answered(now.at) {
             self.outputs.push(SessionOutput::RoundTrip(rtt));
+            // From here on the next ping counts, not the end of waiting for this answer.
+            self.beat(now);
         }
     }
 
