@@ -6,6 +6,7 @@ mod metadata;
 mod supply;
 mod test;
 mod tidy;
+mod tokens;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,19 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     workspace_members: Vec<String>,
     pub(crate) workspace_root: PathBuf,
+    resolve: Resolve,
+}
+
+/// Which package really uses which, with all features and on all platforms.
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
 }
 
 /// A package of the workspace, or one that it uses.
@@ -33,6 +46,10 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None`: an ordinary one; else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// The versions it may have.
+    pub(crate) req: String,
+    /// `None`: it lies in this repository.
+    pub(crate) source: Option<String>,
 }
 
 impl Metadata {
@@ -40,7 +57,7 @@ impl Metadata {
     pub(crate) fn read() -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["metadata", "--format-version", "1", "--locked"])
+            .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
             .output()
             .context("cannot run cargo")?;
         ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
@@ -57,5 +74,18 @@ impl Metadata {
         self.members()
             .find(|package| package.name == name)
             .with_context(|| format!("there is no package {name}"))
+    }
+
+    /// The names of those that use this package themselves.
+    pub(crate) fn users_of(&self, package: &Package) -> Vec<&str> {
+        let users: Vec<&String> = self
+            .resolve
+            .nodes
+            .iter()
+            .filter(|node| node.dependencies.contains(&package.id))
+            .map(|node| &node.id)
+            .collect();
+        let users = self.packages.iter().filter(|package| users.contains(&&package.id));
+        users.map(|package| package.name.as_str()).collect()
     }
 }

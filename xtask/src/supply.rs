@@ -1,91 +1,146 @@
-//! Licences and origins of all dependencies, from what cargo knows: nothing has to be installed for it. `deny.toml` says
-//! the same to cargo-deny, which also knows of advisories, for those who have it.
+//! Licences, origins and owners of all dependencies, by the rules of `deny.toml` and from what cargo knows. cargo-deny
+//! reads the same rules, and also knows of advisories; but it takes minutes to install, so a new machine runs this.
 
-use anyhow::{Result, bail};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 
 use crate::metadata::{Metadata, Package};
 
-/// Licences that everything may be taken under.
-const LICENCES: [&str; 9] = [
-    "MIT",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "ISC",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
+/// The part of `deny.toml` that is checked here.
+#[derive(Debug, Deserialize)]
+struct Rules {
+    licenses: Licences,
+    bans: Bans,
+    sources: Sources,
+}
 
-/// Never, and what instead.
-const BANNED: [(&str, &str); 8] = [
-    ("openssl-sys", "ring"),
-    ("aws-lc-sys", "ring"),
-    ("serde_yaml", "toml"),
-    ("serde_yml", "toml"),
-    ("rustls-pemfile", "rustls-pki-types"),
-    ("tokio-tungstenite", "tungstenite"),
-    ("backoff", "backon"),
-    ("atty", "std::io::IsTerminal"),
-];
+#[derive(Debug, Deserialize)]
+struct Licences {
+    allow: Vec<String>,
+}
 
-/// Who alone may use what.
-const OWNERS: [(&str, &[&str]); 2] = [
-    ("tungstenite", &["presence-transport-ws", "presence-testkit"]),
-    ("hyper", &["presence-transport-ws", "presence-transport-sse", "presence-server"]),
-];
+#[derive(Debug, Deserialize)]
+struct Bans {
+    deny: Vec<Ban>,
+}
 
-/// Prints what is wrong, and fails if anything is.
+/// A package that nobody may use, or its owners only.
+#[derive(Debug, Deserialize)]
+struct Ban {
+    name: String,
+    reason: String,
+    #[serde(default)]
+    wrappers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Sources {
+    allow_registry: Vec<String>,
+}
+
+/// Fails, and says with what, if anything is wrong.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
-    let mut wrong: Vec<String> = metadata.packages.iter().flat_map(faults).collect();
-    for package in metadata.members() {
-        for (name, owners) in OWNERS {
-            let uses = package.dependencies.iter().any(|dependency| dependency.name == name);
-            if uses && !owners.contains(&package.name.as_str()) {
-                wrong.push(format!(
-                    "{} must not use {name}: that is for {}",
-                    package.name,
-                    owners.join(" and ")
-                ));
-            }
-        }
-    }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    bail!("dependencies that may not be:\n  {}", wrong.join("\n  "))
+    let rules =
+        fs::read_to_string(metadata.workspace_root.join("deny.toml")).context("there is no deny.toml")?;
+    let rules: Rules = toml::from_str(&rules).context("deny.toml")?;
+    let wrong = faults(&rules, &metadata);
+    ensure!(wrong.is_empty(), "dependencies that may not be:\n  {}", wrong.join("\n  "));
+    Ok(())
 }
 
-fn faults(package: &Package) -> Vec<String> {
-    let name = format!("{} {}", package.name, package.version);
-    let mut faults = Vec::new();
-    if let Some((_, instead)) = BANNED.iter().find(|(banned, _)| *banned == package.name) {
-        faults.push(format!("{name} is banned: use {instead}"));
+fn faults(rules: &Rules, metadata: &Metadata) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        wrong.extend(banned(&rules.bans, package, &metadata.users_of(package)));
+        wrong.extend(foreign(&rules.sources, package));
+        wrong.extend(unlicensed(&rules.licenses, package));
     }
-    if let Some(source) = &package.source
-        && !source.starts_with("registry+")
-    {
-        faults.push(format!("{name} comes from {source}, not from a registry"));
+    wrong.extend(metadata.members().flat_map(wildcards));
+    wrong
+}
+
+fn banned(bans: &Bans, package: &Package, users: &[&str]) -> Option<String> {
+    let Ban { name, reason, wrappers } = bans.deny.iter().find(|ban| ban.name == package.name)?;
+    if wrappers.is_empty() {
+        return Some(format!("{name} is banned, through {}: {reason}", users.join(" and ")));
     }
+    let strangers: Vec<&str> =
+        users.iter().copied().filter(|user| !wrappers.iter().any(|owner| owner == user)).collect();
+    let found = !strangers.is_empty();
+    found.then(|| {
+        format!("{} must not use {name}, only {}: {reason}", strangers.join(" and "), wrappers.join(" and "))
+    })
+}
+
+fn foreign(sources: &Sources, package: &Package) -> Option<String> {
+    let source = package.source.as_deref()?;
+    let registry = source.strip_prefix("registry+");
+    let known = registry.is_some_and(|registry| sources.allow_registry.iter().any(|known| known == registry));
+    (!known).then(|| format!("{} comes from {source}", package.name))
+}
+
+fn unlicensed(licences: &Licences, package: &Package) -> Option<String> {
     match &package.license {
-        Some(licence) if permits(licence) => {}
-        licence => faults.push(format!("{name} has the licence {licence:?}")),
+        Some(licence) if permits(&licences.allow, licence) => None,
+        Some(licence) => Some(format!("{} {} is under {licence}", package.name, package.version)),
+        None => Some(format!("{} {} names no licence", package.name, package.version)),
     }
-    faults
 }
 
-/// Whether an SPDX expression leaves us a way. Good for the expressions that crates have: no nesting beyond one level.
-fn permits(expression: &str) -> bool {
+/// Whether an SPDX expression leaves us a way. Right for the expressions that crates have, a row of ORs or ANDs of
+/// those; of deeper ones it refuses some that are good, and takes none that are not.
+fn permits(allowed: &[String], expression: &str) -> bool {
     let expression = expression.replace(['(', ')'], " ").replace('/', " OR ");
-    let allowed = |licence: &str| LICENCES.contains(&licence.trim());
+    let allowed = |licence: &str| allowed.iter().any(|allowed| allowed == licence.trim());
     expression.split(" AND ").all(|all| all.split(" OR ").any(allowed))
+}
+
+/// The dependencies of a package that may have any version.
+fn wildcards(package: &Package) -> impl Iterator<Item = String> {
+    let any =
+        package.dependencies.iter().filter(|dependency| dependency.req == "*" && dependency.source.is_some());
+    any.map(|dependency| format!("{} takes any version of {}", package.name, dependency.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RULES: &str = r#"
+        licenses.allow = ["MIT", "Apache-2.0", "Unicode-3.0"]
+        sources.allow-registry = ["https://registry"]
+        bans.deny = [
+            { name = "openssl-sys", reason = "ring" },
+            { name = "hyper", wrappers = ["server"], reason = "one owner" },
+        ]
+    "#;
+
+    /// A workspace of `server` and `tests`, which use what is given.
+    fn found(name: &str, licence: &str, source: &str, users: &[&str]) -> Vec<String> {
+        let package = |name: &str, licence: &str, source: Option<&str>| {
+            serde_json::json!({
+                "id": name, "name": name, "version": "1.0.0", "license": licence, "source": source,
+                "dependencies": [], "features": {},
+            })
+        };
+        let packages = [
+            package("server", "MIT", None),
+            package("tests", "MIT", None),
+            package(name, licence, Some(source)),
+        ];
+        let nodes: Vec<_> =
+            users.iter().map(|user| serde_json::json!({"id": user, "dependencies": [name]})).collect();
+        let metadata: Metadata = serde_json::from_value(serde_json::json!({
+            "packages": packages, "workspace_members": ["server", "tests"], "workspace_root": "",
+            "resolve": {"nodes": nodes},
+        }))
+        .unwrap();
+        faults(&toml::from_str(RULES).unwrap(), &metadata)
+    }
 
     #[test]
     fn every_dependency_may_be() {
@@ -93,7 +148,29 @@ mod tests {
     }
 
     #[test]
+    fn a_dependency_that_may_not_be_is_found() {
+        const HERE: &str = "registry+https://registry";
+        assert_eq!(found("bytes", "MIT", HERE, &["server", "tests"]), [""; 0]);
+        assert_eq!(found("hyper", "MIT", HERE, &["server"]), [""; 0]);
+        assert_eq!(
+            found("hyper", "MIT", HERE, &["server", "tests"]),
+            ["tests must not use hyper, only server: one owner"]
+        );
+        assert_eq!(
+            found("openssl-sys", "MIT", HERE, &["server"]),
+            ["openssl-sys is banned, through server: ring"]
+        );
+        assert_eq!(found("bytes", "GPL-3.0-only", HERE, &["server"]), ["bytes 1.0.0 is under GPL-3.0-only"]);
+        assert_eq!(
+            found("bytes", "MIT", "git+https://registry", &["server"]),
+            ["bytes comes from git+https://registry"]
+        );
+    }
+
+    #[test]
     fn an_expression_is_read_as_it_is_meant() {
+        let rules: Rules = toml::from_str(RULES).unwrap();
+        let permits = |expression| permits(&rules.licenses.allow, expression);
         assert!(permits("MIT OR Apache-2.0"));
         assert!(permits("MIT/GPL-3.0"));
         assert!(permits("(MIT OR Apache-2.0) AND Unicode-3.0"));

@@ -1,12 +1,13 @@
 //! What formatters and linters do not look at.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::metadata::Metadata;
+use crate::tokens::Code;
 
 /// Lines that a file may have.
 const FILE_LINES_MAX: usize = 500;
@@ -17,22 +18,29 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Bytes that a file may have.
 const BLOB_BYTES_MAX: u64 = 200 * 1024;
 
-/// What no Rust file may say, and what to do instead. Split, so that this file does not say it.
-const BANNED: [(&str, &str); 8] = [
-    (concat!("todo", "!("), "write it, or write an issue"),
-    (concat!("unimplemented", "!("), "write it, or write an issue"),
-    (concat!("#[ign", "ore"), "a test that does not run is no test"),
-    (concat!("FIX", "ME"), "mend it, or write an issue"),
-    (concat!("struct ", "Manager"), "say what it manages"),
-    (concat!("Hel", "per "), "say what it helps with"),
-    (concat!("mod ", "util"), "say what it is"),
-    (concat!("mod ", "helpers"), "say what it is"),
+/// What no Rust file may say, as tokens, and what to do instead.
+const BANNED: [(&str, &str); 3] = [
+    ("todo !", "write it, or write an issue"),
+    ("unimplemented !", "write it, or write an issue"),
+    ("# [ ignore", "a test that does not run is no test"),
 ];
+
+/// What names something.
+const NAMING: [&str; 5] = ["struct", "enum", "trait", "mod", "type"];
+
+/// Words that no name may have, in the spelling of types and of modules: they say nothing.
+const EMPTY_WORDS: [(&str, &str); 3] = [("Manager", "manager"), ("Helper", "helper"), ("Util", "util")];
+
+/// What counts a metric.
+const COUNTING: [&str; 3] = ["counter !", "gauge !", "histogram !"];
+
+/// Split, so that this file does not say it.
+const UNFINISHED: &str = concat!("FIX", "ME");
 
 /// What would be true of one machine only.
 const MACHINE_PATHS: [&str; 3] = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/")];
 
-/// Prints what is wrong, and fails if anything is.
+/// Fails, and says with what, if anything is wrong.
 pub(crate) fn run() -> Result<()> {
     let root = Metadata::read()?.workspace_root;
     let mut wrong = Vec::new();
@@ -50,21 +58,6 @@ pub(crate) fn run() -> Result<()> {
     }
     ensure!(wrong.is_empty(), "untidy:\n  {}", wrong.join("\n  "));
     Ok(())
-}
-
-/// The files of this ending below a folder.
-pub(crate) fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(files(&path, ending)?);
-        } else if path.extension().is_some_and(|extension| extension == ending) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// What git has, and what it would take.
@@ -96,52 +89,54 @@ fn look(root: &Path, path: &str) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-fn look_at_code(path: &str, code: &str) -> Vec<String> {
+fn look_at_code(path: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    if !code.starts_with("//!") {
+    if !text.starts_with("//!") {
         wrong.push(format!("{path} does not say what it is: begin with `//!`"));
     }
-    let lines = code.lines().count();
+    let lines = text.lines().count();
     if lines > FILE_LINES_MAX {
         wrong.push(format!("{path} has {lines} lines: is it one thing?"));
     }
-    let said = BANNED.iter().filter(|(text, _)| code.contains(text));
-    wrong.extend(said.map(|(text, instead)| format!("{path} says `{text}`: {instead}")));
-    if path.contains("/tests/") && code.contains("sleep(") {
-        wrong.push(format!("{path} sleeps: wait for what you mean"));
+    if text.contains(UNFINISHED) {
+        wrong.push(format!("{path} says {UNFINISHED}: mend it, or write an issue"));
     }
-    let reads_clock = code.contains("Instant::now()") || code.contains("SystemTime::now()");
-    if path.starts_with("presence-server/") && !path.ends_with("/clock.rs") && reads_clock {
-        wrong.push(format!("{path} reads a clock: only clock.rs does"));
+    match Code::read(text) {
+        Ok(code) => wrong.extend(look_at_tokens(path, &code)),
+        Err(error) => wrong.push(format!("{path} {error}")),
     }
-    let names_metric = code.contains("\"presence_") && code.contains("metrics::");
-    if path.starts_with("presence-server/") && !path.ends_with("/metrics.rs") && names_metric {
-        wrong.push(format!("{path} names a metric: only metrics.rs does"));
-    }
-    wrong.extend(long_functions(code).map(|(name, lines)| format!("{path}: `{name}` has {lines} lines")));
     wrong
 }
 
-/// Functions that are longer than a screen. Formatted code ends a function with a brace as deep as its head.
-fn long_functions(code: &str) -> impl Iterator<Item = (String, usize)> {
-    let lines: Vec<&str> = code.lines().collect();
-    let mut found = Vec::new();
-    for (start, line) in lines.iter().enumerate() {
-        let head = line.trim_start();
-        let Some(at) = head.find("fn ").filter(|at| *at == 0 || head[..*at].ends_with(' ')) else { continue };
-        if head.starts_with("//") {
-            continue;
-        }
-        let end = format!("{}}}", &line[..line.len() - head.len()]);
-        let Some(length) = lines[start..].iter().position(|line| *line == end) else { continue };
-        let body_is_elsewhere =
-            lines[start..start + length].iter().any(|line| line.ends_with(';') && *line == lines[start]);
-        if length + 1 > FUNCTION_LINES_MAX && !body_is_elsewhere {
-            let name = head[at + 3..].split(['(', '<']).next().unwrap_or_default();
-            found.push((name.to_owned(), length + 1));
+fn look_at_tokens(path: &str, code: &Code) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut ban = |pattern: &str, instead: &str| {
+        let shown = pattern.replace(' ', "");
+        wrong.extend(code.says(pattern).map(|line| format!("{path}:{line} says `{shown}`: {instead}")));
+    };
+    for (pattern, instead) in BANNED {
+        ban(pattern, instead);
+    }
+    if path.contains("/tests/") {
+        ban("sleep (", "wait for what you mean");
+    }
+    if path.starts_with("presence-server/") && !path.ends_with("/clock.rs") {
+        ban("Instant :: now", "only clock.rs reads a clock");
+        ban("SystemTime :: now", "only clock.rs reads a clock");
+    }
+    if path.starts_with("presence-server/") && !path.ends_with("/metrics.rs") {
+        for pattern in COUNTING {
+            ban(pattern, "only metrics.rs names a metric");
         }
     }
-    found.into_iter()
+    for (line, name) in NAMING.iter().flat_map(|word| code.after(word)) {
+        if EMPTY_WORDS.iter().any(|(of_type, of_module)| name.contains(of_type) || name.contains(of_module)) {
+            wrong.push(format!("{path}:{line} names something {name}: say what it is"));
+        }
+    }
+    let long = code.functions().iter().filter(|function| function.lines > FUNCTION_LINES_MAX);
+    wrong.extend(long.map(|function| format!("{path}: `{}` has {} lines", function.name, function.lines)));
+    wrong
 }
 
 #[cfg(test)]
@@ -158,12 +153,24 @@ mod tests {
         let faults = |path: &str, code: &str| look_at_code(path, code).len();
         assert_eq!(faults("a/src/b.rs", "//! B.\nfn b() {}\n"), 0);
         assert_eq!(faults("a/src/b.rs", "fn b() {}\n"), 1);
+        assert_eq!(faults("a/src/b.rs", "//! B.\nfn b() {\n"), 1);
         assert_eq!(faults("a/src/b.rs", &format!("//! B.\n{}", "\n".repeat(FILE_LINES_MAX))), 1);
-        assert_eq!(faults("a/src/b.rs", concat!("//! B.\nfn b() { todo", "!() }\n")), 1);
-        assert_eq!(faults("a/tests/b.rs", "//! B.\nfn b() { sleep(1) }\n"), 1);
-        assert_eq!(faults("presence-server/src/b.rs", "//! B.\nfn b() { Instant::now() }\n"), 1);
-        assert_eq!(faults("presence-server/src/clock.rs", "//! B.\nfn b() { Instant::now() }\n"), 0);
+        assert_eq!(faults("a/src/b.rs", "//! B.\nfn b() { todo!() }\n"), 1);
+        assert_eq!(faults("a/src/b.rs", "//! B.\n#[test]\n#[ignore]\nfn b() {}\n"), 1);
+        assert_eq!(faults("a/src/b.rs", &format!("//! B.\n// {UNFINISHED}\nfn b() {{}}\n")), 1);
+        assert_eq!(faults("a/src/b.rs", "//! B.\nstruct RoomManager;\nmod utils;\n"), 2);
         let long = format!("//! B.\n    fn b() {{\n{}    }}\n", "        b();\n".repeat(FUNCTION_LINES_MAX));
         assert_eq!(faults("a/src/b.rs", &long), 1);
+    }
+
+    #[test]
+    fn what_belongs_in_one_place_is_found_elsewhere() {
+        let faults = |path: &str, code: &str| look_at_code(path, &format!("//! B.\n{code}\n")).len();
+        assert_eq!(faults("a/tests/b.rs", "fn b() { sleep(1) }"), 1);
+        assert_eq!(faults("a/src/b.rs", "fn b() { sleep(1) }"), 0);
+        assert_eq!(faults("presence-server/src/b.rs", "fn b() { Instant::now() }"), 1);
+        assert_eq!(faults("presence-server/src/clock.rs", "fn b() { Instant::now() }"), 0);
+        assert_eq!(faults("presence-server/src/b.rs", "fn b() { counter!(\"presence_b\") }"), 1);
+        assert_eq!(faults("presence-server/src/metrics.rs", "fn b() { counter!(\"presence_b\") }"), 0);
     }
 }
