@@ -50,7 +50,8 @@ const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
 const FDS_MAX: &str = "process_max_fds";
-const CPU: &str = "process_cpu_seconds";
+const CPU: &str = "process_cpu_seconds_total";
+const STARTED: &str = "process_start_time_seconds";
 
 /// From a tick on a quiet machine to a stall.
 const SECONDS: [f64; 14] =
@@ -112,7 +113,7 @@ fn describe() {
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
     describe_gauge!(FDS_MAX, Unit::Count, "File descriptors that may be open.");
-    describe_gauge!(CPU, Unit::Seconds, "CPU time spent, user and system.");
+    describe_gauge!(STARTED, Unit::Seconds, "When the process started, in Unix time.");
 }
 
 /// Handles to what is counted often. Cloning shares them.
@@ -156,6 +157,14 @@ impl Metrics {
     pub fn new() -> Self {
         recorder();
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        // A rate over a counter that is not there yet misses its first steps.
+        counter!(STALE).increment(0);
+        for error in ["connection", "exhausted"] {
+            counter!(ACCEPT_ERRORS, "error" => error).increment(0);
+        }
+        for reason in ["connections_max", "descriptors"] {
+            counter!(REFUSED, "reason" => reason).increment(0);
+        }
         Self {
             received: ClientMessage::TYPES.map(|kind| counter!(RECEIVED, "type" => kind)),
             errors: ErrorCode::ALL.map(|code| counter!(ERRORS, "code" => code.as_str())),
@@ -258,6 +267,9 @@ impl Metrics {
             for (counter, (now, before)) in self.leaves.iter().zip(tally.leaves.iter().zip(&told.leaves)) {
                 counter.increment(now - before);
             }
+            for (counter, (now, before)) in self.errors.iter().zip(tally.errors.iter().zip(&told.errors)) {
+                counter.increment(now - before);
+            }
             for (counter, (now, before)) in
                 self.snapshots.iter().zip(tally.snapshots.iter().zip(&told.snapshots))
             {
@@ -284,8 +296,15 @@ impl Metrics {
 
     /// Everything, in the text format of Prometheus.
     pub fn render(&self) -> String {
-        observe_process();
-        recorder().render()
+        let cpu = observe_process();
+        let mut text = recorder().render();
+        // Counters of the recorder are whole numbers; this one is not.
+        if let Some(seconds) = cpu {
+            text.push_str(&format!(
+                "# HELP {CPU} CPU time spent, user and system.\n# TYPE {CPU} counter\n{CPU} {seconds}\n\n"
+            ));
+        }
+        text
     }
 
     /// Keeps the recorder from growing: histograms keep every sample until somebody does this.
@@ -305,8 +324,8 @@ impl Default for Metrics {
     }
 }
 
-/// Reads what the kernel knows of this process; where it tells nothing, nothing is shown.
-fn observe_process() {
+/// Reads what the kernel knows of this process; where it tells nothing, nothing is shown. Gives the CPU time in seconds.
+fn observe_process() -> Option<f64> {
     if let Ok(statm) = std::fs::read_to_string("/proc/self/statm")
         && let Some(pages) = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok())
     {
@@ -318,11 +337,15 @@ fn observe_process() {
     if let Some(fds_max) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         gauge!(FDS_MAX).set(fds_max as f64);
     }
-    if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
-        && let Some((_, fields)) = stat.rsplit_once(')')
-    {
-        let ticks: f64 =
-            fields.split(' ').skip(12).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        gauge!(CPU).set(ticks / rustix::param::clock_ticks_per_second() as f64);
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The fields behind the name, which may hold spaces; proc(5) counts them from 3.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    let kernel = std::fs::read_to_string("/proc/stat").ok()?;
+    let booted = kernel.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
+    if let (Some(booted), Some(started)) = (booted, ticks(22)) {
+        gauge!(STARTED).set(booted + started / per_second);
     }
+    Some((ticks(14)? + ticks(15)?) / per_second)
 }

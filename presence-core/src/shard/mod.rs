@@ -298,6 +298,7 @@ impl Shard {
                 self.directory.entered(&visitor, key);
             }
             Err(error) => {
+                self.tally.refused(error.code);
                 let frame = Frame::one(wire::error(&error, &join.reference));
                 let refusal = ShardOutput::NotEntered { to: generation, entry: join.entry, frame };
                 self.outputs.push_back(refusal);
@@ -344,6 +345,7 @@ impl Shard {
     }
 
     fn refuse(&mut self, to: Generation, error: &CommandError, reference: &Reference) {
+        self.tally.refused(error.code);
         let frame = Frame::one(wire::error(error, reference));
         self.outputs.push_back(ShardOutput::Answer { to, frame });
     }

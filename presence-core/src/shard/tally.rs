@@ -1,5 +1,6 @@
 //! What a shard has done since it began, as numbers that only grow. The driver turns them into metrics.
 
+use crate::error::ErrorCode;
 use crate::room::{HandedOut, LeaveCause};
 use crate::wire::SnapshotReason;
 
@@ -22,11 +23,17 @@ pub struct Tally {
     pub hand_outs: u64,
     /// Messages that rooms said, each counted once however many listen.
     pub messages: u64,
+    /// Errors answered by rooms, by [`ErrorCode`] in the order of [`ErrorCode::ALL`].
+    pub errors: [u64; ErrorCode::ALL.len()],
     /// Commands of connections that no longer had their session, and changed nothing.
     pub fenced: u64,
 }
 
 impl Tally {
+    pub(super) fn refused(&mut self, code: ErrorCode) {
+        self.errors[code as usize] += 1;
+    }
+
     pub(super) fn handed_out(&mut self, said: &HandedOut) {
         if said.presence + said.live == 0 {
             return;
