@@ -195,6 +195,11 @@ impl Generation {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
+
+    /// Which attach of this node it is.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// One life of one node: random at process start, so that nothing of an earlier life is taken for this one's.

@@ -24,6 +24,7 @@ use crate::http::accept::Acceptor;
 use crate::http::set_patience;
 use crate::metrics::Metrics;
 use crate::random;
+use crate::service;
 use crate::shard::Shards;
 
 /// Connections that the kernel keeps for us until they are accepted.
@@ -78,16 +79,25 @@ pub enum StartError {
 }
 
 impl Server {
+    /// Says whether a server can be started with this configuration, as far as one can know without doing it.
+    ///
+    /// # Errors
+    /// Says what to mend.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config.check()?;
+        if cfg!(not(any(feature = "ws", feature = "sse"))) {
+            return Err(StartError::NoTransport);
+        }
+        Ok(())
+    }
+
     /// Starts everything but the accepting of connections; `listener` takes the place of `config.listen`. Must be
     /// called within a runtime.
     ///
     /// # Errors
     /// At the first stage that fails; nothing is left running then.
     pub fn bind(config: Config, listener: Option<std::net::TcpListener>) -> Result<Self, StartError> {
-        config.check()?;
-        if cfg!(not(any(feature = "ws", feature = "sse"))) {
-            return Err(StartError::NoTransport);
-        }
+        Self::check(&config)?;
         let address = config.listen;
         let listen = || match listener {
             Some(listener) => Ok(listener),
@@ -149,8 +159,11 @@ impl Server {
             async move { connections.pacemaker().run(clock).await }
         });
         let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+        let watchdog = tokio::spawn(service::watchdog(shards.clone()));
+        service::ready();
         shutdown.await;
 
+        service::stopping();
         info!(connections = connections.registry().len(), "draining");
         router.drain();
         accepting.abort();
@@ -163,6 +176,7 @@ impl Server {
         }
         beating.abort();
         upkeep.abort();
+        watchdog.abort();
         info!("stopped");
     }
 }

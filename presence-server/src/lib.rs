@@ -5,6 +5,7 @@
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
 //! - [`http`]: listener, router, page; [`auth`]: who may.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
+//! - [`healthcheck`]: asks a running server; [`service`]: tells the service manager.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
 //!
 //! This is the only crate that knows what time it is, and which transports there are.
@@ -16,10 +17,12 @@ pub mod config;
 pub mod connection;
 mod data_dir;
 mod handover;
+pub mod healthcheck;
 pub mod http;
 pub mod logging;
 pub mod metrics;
 mod random;
+pub mod service;
 pub mod shard;
 
 pub use app::Server;

@@ -1,12 +1,17 @@
-//! The binary: reads the configuration, serves until told to stop.
+//! The binary: reads the configuration, and does with it what it is asked for: to serve, unless said otherwise.
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use presence_server::app::StartError;
-use presence_server::config::{Asked, read};
-use presence_server::{Config, Server, logging};
+use presence_server::config::{Asked, Task, read};
+use presence_server::{Config, Server, auth, healthcheck, logging};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Failed while running, or is not healthy.
+const FAILED: u8 = 1;
 
 /// Bad configuration (EX_USAGE of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
@@ -20,40 +25,47 @@ const CANNOT_KEEP: u8 = 73;
 fn main() -> ExitCode {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    if std::env::args_os().nth(1).is_some_and(|word| word == "token") {
-        return tell(presence_server::auth::cli::run(std::env::args_os().skip(2), environment));
-    }
-    let config = match read(std::env::args_os().skip(1), environment) {
-        Ok(Asked::Run(config)) => *config,
-        Ok(Asked::Told(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("presence-server: {error}");
-            return ExitCode::from(BAD_CONFIGURATION);
-        }
+    let asked = match read(std::env::args_os().skip(1), environment) {
+        Ok(asked) => asked,
+        Err(error) => return failed(&error, BAD_CONFIGURATION),
     };
-    match serve(config) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("presence-server: {error:#}");
-            ExitCode::FAILURE
-        }
+    let done = match asked {
+        Asked::Told(text) => tell(&text),
+        Asked::Do(Task::CheckConfig, config) => check(&config),
+        Asked::Do(Task::CheckHealth, config) => check_health(&config),
+        Asked::Do(Task::Token(asked), config) => match auth::cli::run(&asked, &config) {
+            Ok(text) => tell(&text),
+            Err(error) => Ok(failed(&format!("{error:#}"), BAD_CONFIGURATION)),
+        },
+        Asked::Do(Task::Serve, config) => serve(*config),
+    };
+    done.unwrap_or_else(|error| failed(&format!("{error:#}"), FAILED))
+}
+
+fn failed(why: &dyn Display, code: u8) -> ExitCode {
+    eprintln!("presence-server: {why}");
+    ExitCode::from(code)
+}
+
+/// Whoever reads it may stop in the middle (`| head`).
+fn tell(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn tell(answer: anyhow::Result<String>) -> ExitCode {
-    match answer {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("presence-server: {error:#}");
-            ExitCode::from(BAD_CONFIGURATION)
-        }
+fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    match Server::check(config) {
+        Ok(()) => tell(&format!("# The configuration is good. It is:\n\n{}", config.to_text())),
+        Err(error) => Ok(failed(&error, BAD_CONFIGURATION)),
     }
+}
+
+fn check_health(config: &Config) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(healthcheck::ask(config.listen))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(config: Config) -> anyhow::Result<ExitCode> {
@@ -65,12 +77,12 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
         let server = match Server::bind(config, None) {
             Ok(server) => server,
             Err(error) => {
-                eprintln!("presence-server: {error}");
-                return Ok(ExitCode::from(match error {
+                let code = match error {
                     StartError::Config(_) | StartError::NoTransport => BAD_CONFIGURATION,
                     StartError::DataDir { .. } => CANNOT_KEEP,
                     StartError::Listen { .. } => CANNOT_LISTEN,
-                }));
+                };
+                return Ok(failed(&error, code));
             }
         };
         println!("presence-server is at http://{}  (open it in two tabs)", server.address());

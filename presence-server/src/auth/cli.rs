@@ -1,6 +1,5 @@
 //! `presence-server token new` and `token verify`: tokens by hand, with the keys of the configuration.
 
-use std::ffi::OsString;
 use std::fs;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,49 +11,31 @@ use presence_core::time::WallTime;
 use super::keys::Keys;
 use super::token::{self, Claims, Moment};
 use crate::clock::Clock;
-use crate::config::{Asked, Config, read};
+use crate::config::Config;
 
 /// How long a token lasts unless it is said.
 const TTL: &str = "1h";
 
-/// Carries out `token …`; `arguments` are those after that word. Gives what to print.
+/// Carries out `token …`. Gives what to print.
 ///
 /// # Errors
-/// Says what is wrong with the arguments, the configuration, or the token.
-pub fn run(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<String> {
-    let named = std::iter::once(OsString::from("presence-server token"));
-    let matches = match command().try_get_matches_from(named.chain(arguments)) {
-        Ok(matches) => matches,
-        Err(told) if !told.use_stderr() => return Ok(told.to_string()),
-        Err(wrong) => bail!("{wrong}"),
-    };
-    let (asked, matches) = matches.subcommand().context("say `new` or `verify`")?;
-    let file = matches.get_one::<String>("config");
-    let flags = file.map(|file| [OsString::from("--config"), OsString::from(file)]).into_iter().flatten();
-    let config = match read(flags, environment)? {
-        Asked::Run(config) => *config,
-        other => bail!("the configuration is not one to run with: {other:?}"),
-    };
+/// Says what is wrong with the arguments, or the token.
+pub fn run(arguments: &ArgMatches, config: &Config) -> Result<String> {
     let now = Clock::start().now().wall;
-    match asked {
-        "new" => new(matches, &config, now),
-        _ => verify(matches, &config, now),
+    match arguments.subcommand() {
+        Some(("new", arguments)) => new(arguments, config, now),
+        Some(("verify", arguments)) => verify(arguments, config, now),
+        _ => bail!("say `new` or `verify`"),
     }
 }
 
-fn command() -> Command {
+/// The part of the command line that is about tokens.
+pub(crate) fn command() -> Command {
     let text = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("TEXT").help(help).value_parser(NonEmptyStringValueParser::new())
     };
-    let config = Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .help("The server's configuration; PRESENCE_* variables count too");
     let new = Command::new("new")
-        .about("Prints a token, signed with `token_secret` or with a private key of yours.")
+        .about("Print a token, signed with `token_secret` or with a private key of yours.")
         .args([
             text("user", "Whose it is").required(true),
             text("room", "Rooms that the user may enter, such as 'doc-*'; every room unless given")
@@ -69,14 +50,12 @@ fn command() -> Command {
                 "PEM file with a private key (PKCS #8), where the server has only public ones",
             ),
             text("kid", "Name of that key, as the server knows it"),
-            config.clone(),
         ]);
-    let verify =
-        Command::new("verify").about("Prints what a token says, or why the server would not take it.").args(
-            [Arg::new("token").value_name("TOKEN").required(true).help("The token, or - to read it"), config],
-        );
+    let verify = Command::new("verify")
+        .about("Print what a token says, or why the server would not take it.")
+        .args([Arg::new("token").value_name("TOKEN").required(true).help("The token, or - to read it")]);
     Command::new("token")
-        .about("Makes tokens, and looks into them.")
+        .about("Make tokens, and look into them")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands([new, verify])
@@ -157,13 +136,20 @@ fn seconds(text: &str) -> Result<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::config::{Asked, Task, read};
 
     const SECRET: (&str, &str) = ("PRESENCE_TOKEN_SECRET", "0123456789abcdef0123456789abcdef");
 
     fn say(arguments: &[&str], environment: &[(&str, &str)]) -> Result<String> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        run(arguments.iter().map(OsString::from), environment)
+        let arguments = ["token"].iter().chain(arguments).map(OsString::from);
+        match read(arguments, environment)? {
+            Asked::Do(Task::Token(arguments), config) => run(&arguments, &config),
+            other => bail!("that was no question about tokens: {other:?}"),
+        }
     }
 
     #[test]

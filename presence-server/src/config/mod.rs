@@ -1,7 +1,10 @@
 //! What can be set, and from where: flags over `PRESENCE_*` over a TOML file over the defaults. A setting has one name
 //! in three spellings: `--heartbeat-ms`, `PRESENCE_HEARTBEAT_MS`, `heartbeat_ms`.
 
+mod effective;
+mod flags;
 mod read;
+mod reference;
 mod secret;
 mod settings;
 
@@ -16,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Settled;
 use crate::http::origin::{Nearby, Origins};
 
+pub use flags::Task;
 pub use read::{Asked, ConfigError, read};
 pub use secret::Secret;
 
@@ -241,6 +245,7 @@ impl Config {
             return Err(ConfigError::Public { listen: self.listen });
         }
         Origins::new(&self.allowed_origins, Nearby::Strangers)?;
+        crate::logging::filter(&self.log_level)?;
         Ok(())
     }
 }

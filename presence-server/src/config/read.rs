@@ -5,12 +5,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-use super::Config;
-use super::settings::SETTINGS;
+use super::flags::{Task, command};
+use super::{Config, reference};
 
 /// What begins every environment variable of ours.
 const PREFIX: &str = "PRESENCE_";
@@ -21,8 +19,8 @@ const CONFIG_VARIABLE: &str = "PRESENCE_CONFIG";
 /// What somebody asked for on the command line.
 #[derive(Debug)]
 pub enum Asked {
-    /// To run with this configuration.
-    Run(Box<Config>),
+    /// To do something with this configuration.
+    Do(Task, Box<Config>),
     /// To be told something, and no more: help, the version.
     Told(String),
 }
@@ -42,12 +40,14 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("{path} is not TOML: {error}")]
+    #[error("{path} is not TOML: line {line}: {error}")]
     Toml {
         /// Which file.
         path: PathBuf,
-        /// Where and why.
-        error: Box<toml::de::Error>,
+        /// Where in it. The line itself is not shown: it may hold a secret.
+        line: usize,
+        /// Why not.
+        error: String,
     },
     /// A setting that does not exist.
     #[error("there is no setting `{name}`{hint}")]
@@ -96,6 +96,7 @@ pub fn read(
         Err(told) if !told.use_stderr() => return Ok(Asked::Told(told.to_string())),
         Err(wrong) => return Err(ConfigError::Flags(wrong.to_string())),
     };
+    let Some(task) = Task::of(&matches) else { return Ok(Asked::Told(reference::text())) };
     let environment: Vec<(String, String)> =
         environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     let named = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
@@ -122,64 +123,21 @@ pub fn read(
         error: error.into_inner().message().to_owned(),
     })?;
     config.check()?;
-    Ok(Asked::Run(Box::new(config)))
+    Ok(Asked::Do(task, Box::new(config)))
 }
 
 /// Every setting's default, by name.
-fn defaults() -> Table {
+pub(super) fn defaults() -> Table {
     Table::try_from(Config::default()).expect("settings are numbers, texts and lists")
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
-    }
-}
-
-fn command(defaults: &Table) -> Command {
-    let styles =
-        Styles::styled().header(AnsiColor::Green.on_default().bold()).literal(AnsiColor::Cyan.on_default());
-    let config = Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .help("TOML file with settings, named as below with _ for - [env: PRESENCE_CONFIG]");
-    let command = Command::new("presence-server")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Who is in a room and what they do, over WebSocket.")
-        .long_about(
-            "Who is in a room and what they do, over WebSocket.\n\n\
-             Started without arguments it serves a page to try it with. A setting can be given as a flag, as an \
-             environment variable (--grace-ms is PRESENCE_GRACE_MS) or in a TOML file (grace_ms); flags win over \
-             variables, variables over the file.",
-        )
-        .after_help("Exit codes: 0 stopped in good order, 1 failed while running, 64 bad configuration, 69 cannot listen, 73 cannot use data_dir.")
-        .styles(styles)
-        .arg(config);
-    SETTINGS.iter().fold(command, |command, setting| {
-        let value_name = match defaults.get(setting.name) {
-            Some(Value::Integer(_)) => "N",
-            Some(Value::Array(_)) => "LIST",
-            _ => "TEXT",
-        };
-        let default = defaults.get(setting.name).map(shown).filter(|default| !default.is_empty());
-        let default = default.map_or(String::new(), |default| format!(" [default: {default}]"));
-        command.arg(
-            Arg::new(setting.name)
-                .long(setting.name.replace('_', "-"))
-                .value_name(value_name)
-                .help_heading(setting.heading)
-                .action(ArgAction::Set)
-                .allow_hyphen_values(true)
-                .help(format!("{}{default}", setting.help)),
-        )
-    })
 }
 
 fn read_file(path: PathBuf) -> Result<Table, ConfigError> {
     match std::fs::read_to_string(&path) {
-        Ok(text) => text.parse().map_err(|error| ConfigError::Toml { path, error: Box::new(error) }),
+        Ok(text) => text.parse().map_err(|error: toml::de::Error| {
+            let before =
+                error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count());
+            ConfigError::Toml { path, line: before + 1, error: error.message().to_owned() }
+        }),
         Err(error) => Err(ConfigError::File { path, error }),
     }
 }
@@ -225,12 +183,13 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::SETTINGS;
     use super::*;
 
     fn read_with(flags: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         match read(flags.iter().map(OsString::from), environment) {
-            Ok(Asked::Run(config)) => Ok(*config),
+            Ok(Asked::Do(_, config)) => Ok(*config),
             Ok(Asked::Told(text)) => Err(text),
             Err(error) => Err(error.to_string()),
         }
@@ -269,8 +228,18 @@ mod tests {
         assert_eq!(said(&["--tick-ms", "fast"], &[]), "`--tick-ms`: must be a whole number, and is \"fast\"");
         let said_of_format = said(&["--log-format", "xml"], &[]);
         assert!(said_of_format.contains("`log_format`"), "{said_of_format}");
+        assert!(said(&["--log-level", "a=b=c"], &[]).contains("`log_level`"));
         assert!(said(&["--tick-ms", "-1"], &[]).contains("tick"));
         assert!(said(&["--heartbeat-timeout-ms", "60000"], &[]).contains("`heartbeat_timeout`"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_says_where_and_does_not_show_the_line() {
+        let file = std::env::temp_dir().join(format!("presence-broken-{}.toml", std::process::id()));
+        std::fs::write(&file, "grace_ms = 1\nlog_level = canary canary\n").unwrap();
+        let said = read_with(&["--config", file.to_str().unwrap()], &[]).unwrap_err();
+        std::fs::remove_file(&file).unwrap();
+        assert!(said.contains("line 2") && !said.contains("canary"), "{said}");
     }
 
     #[test]
@@ -282,6 +251,20 @@ mod tests {
         let short = read_with(&[], &[("PRESENCE_TOKEN_SECRET", "short")]).unwrap_err();
         assert!(short.contains("`token_secret`") && short.contains("32 bytes"), "{short}");
         assert!(read_with(&["--listen", "[::1]:9000"], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_flag_may_stand_before_and_after_the_command() {
+        let asked = |flags: &[&str]| match read(flags.iter().map(OsString::from), []).unwrap() {
+            Asked::Do(task, config) => (task, config.grace_ms),
+            Asked::Told(text) => panic!("{text}"),
+        };
+        assert_eq!(asked(&["--grace-ms", "4000"]), (Task::Serve, 4000));
+        assert_eq!(asked(&["--grace-ms", "4000", "config", "check"]), (Task::CheckConfig, 4000));
+        assert_eq!(asked(&["config", "check", "--grace-ms", "4000"]), (Task::CheckConfig, 4000));
+        assert_eq!(asked(&["healthcheck", "--grace-ms", "4000"]), (Task::CheckHealth, 4000));
+        assert!(read_with(&["config"], &[]).unwrap_err().contains("check"), "it says what can be asked");
+        assert!(read_with(&["start"], &[]).unwrap_err().contains("start"));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! What `--help` says of each setting.
+//! What `--help` and the reference say of each setting.
+
+use toml::Value;
 
 /// A setting: under which heading `--help` shows it, its name, and what it is.
 pub(super) struct Setting {
@@ -21,6 +23,21 @@ const fn time(name: &'static str, help: &'static str) -> Setting {
 
 const fn bound(name: &'static str, help: &'static str) -> Setting {
     Setting { heading: "Bounds", name, help }
+}
+
+/// Whether a setting's value must not be shown: what a name ends in says what it holds. A file with a secret in it is
+/// `…_file`, and may be named.
+pub(super) fn is_secret(name: &str) -> bool {
+    ["secret", "key", "password", "token"].contains(&name.rsplit('_').next().unwrap_or(name))
+}
+
+/// A value as it is written in a flag or a variable.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
 }
 
 /// In the order in which `--help` shows them.

@@ -1,5 +1,6 @@
 //! One connection's task: one loop, one place that waits, one place that writes.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,13 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
-use presence_core::frame::Frame;
+use presence_core::frame::{Frame, Mark, Message};
 use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
 use presence_core::session::{Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
-use tracing::{debug, info, trace};
+use tracing::{debug, error, info, trace};
 
 use super::Connections;
 use super::mailbox::{Mail, Mailbox};
@@ -132,7 +133,7 @@ impl Drive {
         match output {
             SessionOutput::Attach { user, session } => {
                 let connection = self.session.connection();
-                info!(connection = %connection, user = %user, session = %session, "session attached");
+                info!(%connection, %user, %session, generation = generation.number(), "session attached");
                 self.user = Some(user.clone());
                 shared.registry.identify(connection, &user);
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
@@ -156,11 +157,15 @@ impl Drive {
             SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt, Quality::of(rtt, &shared.limits)),
             SessionOutput::Received(kind) => {
                 shared.metrics.message_received(kind);
-                self.received += 1;
                 let (connection, number) = (self.session.connection(), self.received);
                 debug!(%connection, correlation = %format_args!("{connection}-{number}"), kind, "message received");
             }
-            SessionOutput::Refused(code) => shared.metrics.error_answered(code),
+            SessionOutput::Refused(code) => {
+                shared.metrics.error_answered(code);
+                let (connection, number) = (self.session.connection(), self.received);
+                let correlation = format_args!("{connection}-{number}");
+                debug!(%connection, %correlation, code = code.as_str(), "message refused");
+            }
             SessionOutput::Verify(credentials) => {
                 let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| error.answer());
                 self.session.handle_verified(shared.clock.now(), *credentials, verdict);
@@ -185,7 +190,8 @@ impl Drive {
         let sent = self.transport.send(&frames)?;
         self.session.handle_sent(now, sent);
         self.shared.metrics.written(&frames);
-        trace!(connection = %self.session.connection(), frames = frames.len(), outcome = ?sent, "written");
+        let (connection, events) = (self.session.connection(), Events(&frames));
+        trace!(%connection, frames = frames.len(), %events, outcome = ?sent, "written");
         if let Some(since) = self.measure.take() {
             self.shared.metrics.delivered(now.at.since(since));
         }
@@ -237,8 +243,14 @@ impl Drive {
                     asker.answer(self.status());
                 }
             }
-            Event::Incoming(Ok(Incoming::Text(text))) => self.session.handle_text(now, &text),
-            Event::Incoming(Ok(Incoming::Binary)) => self.session.handle_binary(now),
+            Event::Incoming(Ok(Incoming::Text(text))) => {
+                self.received += 1;
+                self.session.handle_text(now, &text);
+            }
+            Event::Incoming(Ok(Incoming::Binary)) => {
+                self.received += 1;
+                self.session.handle_binary(now);
+            }
             Event::Incoming(Ok(Incoming::Pong)) => self.session.handle_pong(now),
             Event::Incoming(Ok(Incoming::Alive)) => self.session.handle_alive(now),
             Event::Incoming(Ok(Incoming::Drained)) => {
@@ -322,13 +334,31 @@ impl Drop for Drive {
         if self.session.is_closed() {
             return;
         }
-        self.shared.registry.leave(self.session.connection());
+        let connection = self.session.connection();
+        error!(%connection, generation = self.generation.number(), "a connection's task has panicked");
+        self.shared.registry.leave(connection);
         self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");
         let (shards, generation) = (self.shared.shards.clone(), self.generation);
         // Without a runtime the server is gone, and its rooms with it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { shards.detach(generation, Detach::Lost).await });
         }
+    }
+}
+
+/// The room and version of each event in some frames, as the log of its hand-out names them.
+struct Events<'a>(&'a [Frame]);
+
+impl fmt::Display for Events<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut gap = "";
+        for mark in self.0.iter().flat_map(Frame::messages).filter_map(Message::mark) {
+            if let Mark::Id(event) = mark {
+                write!(f, "{gap}{}@{}", event.room, event.version)?;
+                gap = " ";
+            }
+        }
+        Ok(())
     }
 }
 

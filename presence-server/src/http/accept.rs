@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::connection;
 use super::router::Router;
@@ -100,8 +100,9 @@ impl Acceptor {
     async fn turn_one_away(&mut self) {
         self.reserve = None;
         let waiting = tokio::time::timeout(Duration::from_millis(1), self.listener.accept()).await;
-        if let Ok(Ok((stream, _))) = waiting {
+        if let Ok(Ok((stream, peer))) = waiting {
             self.metrics.connection_refused("descriptors");
+            debug!(%peer, reason = "descriptors", "connection refused");
             drop(stream);
         }
         self.reserve = reserve();
@@ -114,6 +115,7 @@ impl Acceptor {
         {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.connection_refused("connections_max");
+            debug!(%peer, reason = "connections_max", "connection refused");
             tokio::spawn(tokio::time::timeout(REFUSAL, refuse(stream)));
             return;
         }

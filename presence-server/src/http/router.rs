@@ -82,7 +82,7 @@ impl Router {
         let mut reply = replied.unwrap_or_else(|error| Reply::Answer(error.answer()));
         let status = reply.status().as_u16();
         self.metrics.http_answered(label, status);
-        debug!(request = id.to_str().unwrap_or_default(), %method, route = label, status, "request answered");
+        debug!(request = id.to_str().unwrap_or_default(), %peer, %method, route = label, status, "request answered");
         let headers = reply.headers_mut();
         headers.insert(REQUEST_ID, id);
         crossing.mark(headers);

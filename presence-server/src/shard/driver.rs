@@ -150,9 +150,13 @@ impl Driver {
                 detached.retain(|gone| gone != generation);
             }
             Inbound::Detach { generation, .. } => detached.push(*generation),
-            Inbound::Command { .. }
-            | Inbound::Kick { .. }
+            Inbound::Command { generation, room, .. } => {
+                let (shard, generation) = (self.number, generation.number());
+                debug!(shard, generation, room = room.as_str(), "command");
+            }
+            Inbound::Kick { .. }
             | Inbound::Look(_)
+            | Inbound::Knock { .. }
             | Inbound::Freeze
             | Inbound::HandOver { .. } => {}
             Inbound::Read { answer, .. } => {
@@ -175,6 +179,7 @@ impl Driver {
             }
             ShardOutput::Silence { to, room } => listeners(&mut self.listeners, room).remove(to),
             ShardOutput::NotEntered { to, entry, frame } => {
+                debug!(shard = self.number, generation = to.number(), "entry refused");
                 self.deliver(to, Delivery::NotEntered { entry, frame });
             }
             ShardOutput::Answer { to, frame } => self.deliver(to, Delivery::Answer(frame)),

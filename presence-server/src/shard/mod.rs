@@ -36,6 +36,7 @@ enum Inbound {
     Read { room: RoomId, answer: oneshot::Sender<RoomReading> },
     Kick { user: UserId },
     Look(look::Look),
+    Knock { answer: oneshot::Sender<()> },
     Freeze,
     HandOver { answer: oneshot::Sender<Vec<KeptRoom>> },
 }
@@ -134,6 +135,7 @@ impl Shards {
                 | Inbound::Read { .. }
                 | Inbound::Kick { .. }
                 | Inbound::Look(_)
+                | Inbound::Knock { .. }
                 | Inbound::Freeze
                 | Inbound::HandOver { .. } => Ok(()),
             },
@@ -154,6 +156,19 @@ impl Shards {
         let (answer, reading) = oneshot::channel();
         self.inbox_of(&room).try_send(Inbound::Read { room, answer }).map_err(|_| Busy)?;
         reading.await.map_err(|_| Busy)
+    }
+
+    /// Until every shard has answered: all of them are at work.
+    ///
+    /// # Errors
+    /// If one has ended.
+    pub async fn answer(&self) -> Result<(), Busy> {
+        for inbox in &*self.inboxes {
+            let (answer, answered) = oneshot::channel();
+            inbox.send(Inbound::Knock { answer }).await.map_err(|_| Busy)?;
+            answered.await.map_err(|_| Busy)?;
+        }
+        Ok(())
     }
 
     /// Tells every shard that nobody is let in any more.
@@ -183,7 +198,7 @@ fn shard_of(room: &RoomId, count: usize) -> usize {
 }
 
 impl Inbound {
-    /// As the core takes it, if it does; `ticket` stands for who asked.
+    /// As the core takes it, if it is for the core; `ticket` stands for who asked.
     fn into_input(self, ticket: u64) -> Option<ShardInput> {
         Some(match self {
             Self::Attach { user, session, generation, .. } => {
@@ -195,6 +210,11 @@ impl Inbound {
             Self::Freeze => ShardInput::Freeze,
             Self::Kick { user } => ShardInput::Kick { user },
             Self::Look(_) | Self::HandOver { .. } => return None,
+            Self::Knock { answer } => {
+                // Whoever knocked may have gone.
+                let _ = answer.send(());
+                return None;
+            }
         })
     }
 }
