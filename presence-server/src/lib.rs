@@ -10,6 +10,15 @@
 //!
 //! This is the only crate that knows what time it is, and which transports there are.
 
+#![cfg_attr(
+    not(feature = "ws"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "without a transport nothing opens a connection, and nothing starts"
+    )
+)]
+
 pub mod app;
 pub mod auth;
 pub mod clock;

@@ -3,6 +3,7 @@
 mod layers;
 mod loadtest;
 mod metadata;
+mod provide;
 mod supply;
 mod test;
 mod tidy;

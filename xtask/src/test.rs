@@ -4,17 +4,17 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::metadata::Metadata;
+use crate::provide::{Need, path, provide};
 
 /// One check: what it is called, and the command that repeats it.
 struct Step {
     name: String,
     arguments: Vec<String>,
     environment: Option<(&'static str, &'static str)>,
-    /// Programs that it needs, and the Debian packages that have them.
-    needs: &'static [(&'static str, &'static str)],
+    needs: &'static [Need],
 }
 
 impl Step {
@@ -30,19 +30,33 @@ impl Step {
     }
 }
 
+const BROWSER: &[Need] = &[
+    Need { program: "chromium", package: "chromium" },
+    Need { program: "chromedriver", package: "chromium-driver" },
+];
+
+const DEPLOY: &[Need] = &[
+    Need { program: "prometheus", package: "prometheus" },
+    Need { program: "promtool", package: "prometheus" },
+    Need { program: "nginx", package: "nginx-light" },
+    Need { program: "caddy", package: "caddy" },
+    Need { program: "systemd-analyze", package: "systemd" },
+];
+
 /// Runs all checks; stops at the first that fails and says how to repeat it.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let began = Instant::now();
     let steps = steps(&metadata)?;
+    // Before the checks: whoever lacks something wants to know it at once.
+    provide(&steps.iter().flat_map(|step| step.needs).collect::<Vec<_>>())?;
     for (number, step) in steps.iter().enumerate() {
         println!("── {}/{} {}: {}", number + 1, steps.len(), step.name, step.shown());
         let started = Instant::now();
-        provide(step.needs)?;
         let mut command = Command::new(&cargo);
         command.args(&step.arguments).current_dir(&metadata.workspace_root);
-        command.envs(step.environment);
+        command.env("PATH", path()).envs(step.environment);
         let status = command.status().with_context(|| format!("cannot run {}", step.shown()))?;
         if !status.success() {
             bail!("{} failed; repeat it with\n  {}", step.name, step.shown());
@@ -53,54 +67,68 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Installs what is missing, or says what that is.
-fn provide(needs: &[(&str, &str)]) -> Result<()> {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    let missing: Vec<&str> =
-        needs.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let shown = format!("apt-get install --yes {}", missing.join(" "));
-    println!("   {shown}");
-    let sudo = if there("sudo") { "sudo " } else { "" };
-    let install =
-        format!("{sudo}apt-get update --quiet && {sudo}apt-get install --yes --quiet {}", missing.join(" "));
-    let status = Command::new("sh").args(["-c", &install]).env("DEBIAN_FRONTEND", "noninteractive").status();
-    let installed = status.is_ok_and(|status| status.success());
-    ensure!(
-        installed && needs.iter().all(|(program, _)| there(program)),
-        "this machine lacks what {shown} brings"
-    );
-    Ok(())
-}
-
 fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
     let mut steps = vec![
         Step::cargo("format", "fmt --all --check"),
         Step::cargo("layers", "xtask layers"),
         Step::cargo("tidy", "xtask tidy"),
         Step::cargo("supply", "xtask supply"),
-        Step::cargo("lints", "clippy --quiet --workspace --all-targets --locked -- -D warnings"),
+        Step::cargo(
+            "lints",
+            "clippy --quiet --workspace --all-targets --all-features --locked -- -D warnings",
+        ),
     ];
-    // A feature makes a kind possible; each must build alone, and none of them too.
-    let build = "check --quiet --package presence-server --all-targets --locked --no-default-features";
-    steps.push(Step::cargo("no feature", build));
-    let features =
-        metadata.member("presence-server")?.features.keys().filter(|feature| *feature != "default");
-    steps.extend(
-        features.map(|feature| {
-            Step::cargo(&format!("feature {feature}"), &format!("{build} --features {feature}"))
-        }),
-    );
+    let features: Vec<&str> =
+        metadata.member("presence-server")?.features.keys().map(String::as_str).collect();
+    for set in feature_sets(&features) {
+        let chosen = if set.is_empty() { String::new() } else { format!(" --features {}", set.join(",")) };
+        let server = format!("--quiet --package presence-server --locked --no-default-features{chosen}");
+        let name = if set.is_empty() { "no feature".to_owned() } else { set.join(" and ") };
+        steps.push(Step::cargo(
+            &format!("lints with {name}"),
+            &format!("clippy {server} --all-targets -- -D warnings"),
+        ));
+        steps.push(Step::cargo(&format!("server with {name}"), &format!("test {server} --lib")));
+    }
     steps.push(Step {
         environment: Some(("RUSTDOCFLAGS", "-D warnings")),
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
     steps.push(Step {
-        needs: &[("chromium", "chromium"), ("chromedriver", "chromium-driver")],
+        needs: DEPLOY,
+        ..Step::cargo(
+            "deploy",
+            "test --package presence-testkit --locked --features deploy --test deploy --test prometheus",
+        )
+    });
+    steps.push(Step {
+        needs: BROWSER,
         ..Step::cargo("browser", "test --package presence-testkit --locked --features browser --test browser")
     });
     Ok(steps)
+}
+
+/// A feature makes a kind possible and changes no other, so each must do alone, and none of them, and all.
+fn feature_sets<'a>(features: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let kinds: Vec<&str> = features.iter().copied().filter(|feature| *feature != "default").collect();
+    let mut sets = vec![Vec::new()];
+    sets.extend(kinds.iter().map(|feature| vec![*feature]));
+    if kinds.len() > 1 {
+        sets.push(kinds);
+    }
+    sets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_tried_alone_together_and_not_at_all() {
+        let sets = |features: &[&'static str]| feature_sets(features);
+        assert_eq!(sets(&["default"]), [[""; 0]; 1]);
+        assert_eq!(sets(&["default", "ws"]), [vec![], vec!["ws"]]);
+        assert_eq!(sets(&["default", "sse", "ws"]), [vec![], vec!["sse"], vec!["ws"], vec!["sse", "ws"]]);
+    }
 }
