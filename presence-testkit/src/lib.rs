@@ -2,6 +2,7 @@
 //!
 //! - [`client`]: a client on real sockets. Whatever it receives goes through the [`view`]s of its rooms, which check
 //!   versions, alternation and digests as they go.
+//! - [`program`]: other people's programs, which speak to the server.
 //! - [`proxy`]: a network that can be broken, for connections that are lost without a word.
 //! - [`contract`]: what every kind of a port must do, the fakes too.
 //! - [`folder`]: a place for files, for one test.
@@ -16,6 +17,7 @@ pub mod folder;
 pub mod http;
 pub mod load;
 pub mod openapi;
+pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod view;

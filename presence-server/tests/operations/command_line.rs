@@ -3,14 +3,14 @@
 use std::net::TcpListener;
 
 use anyhow::{Result, ensure};
+use presence_testkit::program::Folder;
 
-use crate::process::{Folder, Process, run};
+use crate::process::{Process, run};
 
 #[test]
 fn config_check_shows_what_is_in_effect() -> Result<()> {
     let folder = Folder::new()?;
-    let file = folder.path().join("presence.toml");
-    std::fs::write(&file, "tick_ms = 20\n")?;
+    let file = folder.write("presence.toml", "tick_ms = 20\n")?;
     let output = run(&["config", "check", "--config", file.to_str().unwrap(), "--grace-ms", "4000"])?;
     let said = String::from_utf8(output.stdout)?;
     ensure!(output.status.code() == Some(0), "{:?}: {said}", output.status);
@@ -18,8 +18,7 @@ fn config_check_shows_what_is_in_effect() -> Result<()> {
     ensure!(said.contains("\ntick_ms = 20  # default: 33\n"), "{said}");
     ensure!(said.contains("\ngrace_ms = 4000  # default: 15000\n"), "{said}");
     // What was shown can be served with.
-    let shown = folder.path().join("shown.toml");
-    std::fs::write(&shown, said.replace("127.0.0.1:8080", "127.0.0.1:0"))?;
+    let shown = folder.write("shown.toml", &said)?;
     let output = run(&["config", "check", "--config", shown.to_str().unwrap()])?;
     ensure!(output.status.success(), "{output:?}");
     Ok(())

@@ -1,44 +1,19 @@
 //! The real binary, with a folder of its own, and what it logs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use presence_testkit::program::Folder;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
 
 /// How long what must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A folder that ends with the value.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Result<Self> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("presence-operations-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left is in the system's folder for such things.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Runs the binary until it ends.
 pub(crate) fn run(arguments: &[&str]) -> Result<Output> {
@@ -88,7 +63,7 @@ impl Process {
 
     /// Everything it has logged.
     pub(crate) fn log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.folder.path().join("log"))?)
+        self.folder.read("log")
     }
 
     /// The same, line by line.

@@ -4,8 +4,9 @@ use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result, ensure};
 use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::program::Folder;
 
-use crate::process::{Folder, PATIENCE, Process};
+use crate::process::{PATIENCE, Process};
 
 /// Listens as a service manager does.
 struct Ear(UnixDatagram);
