@@ -11,7 +11,7 @@
 //! This is the only crate that knows what time it is, and which transports there are.
 
 #![cfg_attr(
-    not(feature = "ws"),
+    not(any(feature = "ws", feature = "sse")),
     allow(
         dead_code,
         unused_imports,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use presence_server::{Config, Server};
-use presence_testkit::client::{Client, Credentials, KINDS};
+use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http;
 use presence_testkit::program::{Folder, Program, deployed, deployed_text, run, until};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ fn serve() -> Result<(SocketAddr, oneshot::Sender<()>)> {
 /// Two people on every kind of transport, who do what makes metrics move.
 async fn people(server: SocketAddr) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
-    for kind in KINDS {
+    for kind in [Kind::Ws, Kind::Sse] {
         for user in ["ann", "bob"] {
             let session = format!("{kind:?}");
             clients.push(Client::enter(kind, server, &Credentials::new(user, &session), "doc").await?);
