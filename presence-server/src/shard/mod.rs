@@ -218,3 +218,26 @@ impl Inbound {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// The watchdog of the service manager is fed by this.
+    #[tokio::test]
+    async fn shards_answer_as_long_as_all_of_them_are_at_work() {
+        let limits = Arc::new(Limits::default());
+        let shards = Shards::start(3, &limits, Incarnation::from_random(1), Clock::start(), &Metrics::new());
+        assert_eq!(shards.answer().await, Ok(()));
+
+        let (inbox, inputs) = mpsc::channel(1);
+        let stuck = Shards { inboxes: [inbox].into(), ..shards };
+        let mut answer = pin!(stuck.answer());
+        assert_eq!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+        drop(inputs);
+        assert_eq!(answer.await, Err(Busy));
+    }
+}
