@@ -89,6 +89,14 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             &format!("clippy {server} --all-targets -- -D warnings"),
         ));
         steps.push(Step::cargo(&format!("server with {name}"), &format!("test {server} --lib")));
+        // What it does over HTTP then, also where a kind is not built in.
+        if let [feature] = set[..] {
+            let alone = format!(
+                "--quiet --package presence-testkit --locked --no-default-features --features {feature}"
+            );
+            let name = format!("{feature} over HTTP");
+            steps.push(Step::cargo(&name, &format!("test {alone} --test end_to_end http::")));
+        }
     }
     steps.push(Step {
         environment: Some(("RUSTDOCFLAGS", "-D warnings")),
