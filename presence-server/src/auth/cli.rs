@@ -35,7 +35,7 @@ pub(crate) fn command() -> Command {
         Arg::new(name).long(name).value_name("TEXT").help(help).value_parser(NonEmptyStringValueParser::new())
     };
     let new = Command::new("new")
-        .about("Print a token, signed with `token_secret` or with a private key of yours.")
+        .about("Print a token, signed with `token_secret` or with a private key of yours")
         .args([
             text("user", "Whose it is").required(true),
             text("room", "Rooms that the user may enter, such as 'doc-*'; every room unless given")
@@ -52,7 +52,7 @@ pub(crate) fn command() -> Command {
             text("kid", "Name of that key, as the server knows it"),
         ]);
     let verify = Command::new("verify")
-        .about("Print what a token says, or why the server would not take it.")
+        .about("Print what a token says, or why the server would not take it")
         .args([Arg::new("token").value_name("TOKEN").required(true).help("The token, or - to read it")]);
     Command::new("token")
         .about("Make tokens, and look into them")

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use presence_server::Config;
 use presence_server::auth::cli;
-use presence_server::config::Secret;
+use presence_server::config::{Asked, Secret, Task, read};
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http::{Answer, get, request};
 use presence_testkit::wire::{Connected, ServerMessage};
@@ -23,9 +23,13 @@ pub(crate) fn guarded() -> Config {
 
 /// A token of `user`, made with more arguments of `token new`.
 pub(crate) fn token(user: &str, arguments: &[&str]) -> Result<String> {
-    let arguments = ["new", "--user", user].into_iter().chain(arguments.iter().copied()).map(OsString::from);
+    let flags =
+        ["token", "new", "--user", user].into_iter().chain(arguments.iter().copied()).map(OsString::from);
     let environment = [("PRESENCE_TOKEN_SECRET".to_owned(), SECRET.to_owned())];
-    Ok(cli::run(arguments, environment)?.trim().to_owned())
+    match read(flags, environment)? {
+        Asked::Do(Task::Token(arguments), config) => Ok(cli::run(&arguments, &config)?.trim().to_owned()),
+        other => bail!("that was no question about tokens: {other:?}"),
+    }
 }
 
 fn with_token(user: &str, session: &str, token: String) -> Credentials {
