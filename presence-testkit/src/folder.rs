@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::{Context, Result};
+
 /// A name that nothing has yet; what is put there goes with the value.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
@@ -16,6 +18,34 @@ impl Folder {
         // Left behind by a process of the same number, if at all.
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
+    }
+
+    /// A folder that is there, with nothing in it.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn made() -> Result<Self> {
+        let folder = Self::new();
+        std::fs::create_dir_all(&folder.0)?;
+        Ok(folder)
+    }
+
+    /// Writes a file, and gives its path.
+    ///
+    /// # Errors
+    /// If the system does not let us.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// What stands in a file.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn read(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.0.join(name)).with_context(|| format!("cannot read {name}"))
     }
 
     /// Where it is.

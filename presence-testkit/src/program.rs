@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::net::TcpStream;
 use tokio::time::interval;
+
+use crate::folder::Folder;
 
 /// How long a program may take to start, or to see what it should.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,54 +29,6 @@ pub fn deployed(name: &str) -> PathBuf {
 /// If there is no such file.
 pub fn deployed_text(name: &str) -> Result<String> {
     fs::read_to_string(deployed(name)).with_context(|| format!("cannot read {name}"))
-}
-
-/// A folder that ends with the value.
-#[derive(Debug)]
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// A new one, with nothing in it.
-    ///
-    /// # Errors
-    /// If the system does not let us.
-    pub fn new() -> Result<Self> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("presence-test-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Writes a file, and gives its path.
-    ///
-    /// # Errors
-    /// If the system does not let us.
-    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::write(&path, text)?;
-        Ok(path)
-    }
-
-    /// What stands in a file.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn read(&self, name: &str) -> Result<String> {
-        fs::read_to_string(self.0.join(name)).with_context(|| format!("cannot read {name}"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left is in the system's folder for such things.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Runs a program to its end, and gives what it said. `package` is where Debian has it.
@@ -123,7 +76,7 @@ impl Program {
         // None of these programs chooses a port by itself, and another may take the one that was free a moment ago.
         for _ in 0..3 {
             let address = free_address()?;
-            let folder = Folder::new()?;
+            let folder = Folder::made()?;
             let mut command = command(&folder, address)?;
             let output = fs::File::create(folder.path().join("said"))?;
             command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);

@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 
 use anyhow::{Result, ensure};
-use presence_testkit::program::Folder;
+use presence_testkit::folder::Folder;
 
 use crate::process::{Process, run};
 
 #[test]
 fn config_check_shows_what_is_in_effect() -> Result<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::made()?;
     let file = folder.write("presence.toml", "tick_ms = 20\n")?;
     let output = run(&["config", "check", "--config", file.to_str().unwrap(), "--grace-ms", "4000"])?;
     let said = String::from_utf8(output.stdout)?;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use presence_testkit::program::Folder;
+use presence_testkit::folder::Folder;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
@@ -38,7 +38,7 @@ impl Drop for Process {
 impl Process {
     /// Starts a server that logs JSON.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
-        let folder = Folder::new()?;
+        let folder = Folder::made()?;
         let mut child = Command::new(BINARY)
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(arguments)

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 
 use anyhow::{Context, Result, ensure};
 use presence_testkit::client::{Client, Credentials, Kind};
-use presence_testkit::program::Folder;
+use presence_testkit::folder::Folder;
 
 use crate::process::{PATIENCE, Process};
 
@@ -26,7 +26,7 @@ impl Ear {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_manager_hears_that_the_server_is_ready_lives_and_stops() -> Result<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::made()?;
     let path = folder.path().join("notify");
     let ear = Ear(UnixDatagram::bind(&path)?);
     ear.0.set_read_timeout(Some(PATIENCE))?;

@@ -3,14 +3,15 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use presence_testkit::program::{Folder, deployed_text, run};
+use presence_testkit::folder::Folder;
+use presence_testkit::program::{deployed_text, run};
 
 /// systemd's own measure of what a service may do, in tenths: 100 is everything, 14 is what this one needs.
 const EXPOSURE_MAX: &str = "20";
 
 #[test]
 fn the_unit_is_one_and_may_do_little() -> Result<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::made()?;
     // The check wants to see the binary, whatever it is.
     let unit = deployed_text("systemd/presence-server.service")?
         .replace("/usr/local/bin/presence-server", "/bin/true");

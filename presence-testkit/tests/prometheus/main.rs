@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use presence_server::{Config, Server};
 use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::folder::Folder;
 use presence_testkit::http;
-use presence_testkit::program::{Folder, Program, deployed, deployed_text, run, until};
+use presence_testkit::program::{Program, deployed, deployed_text, run, until};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -73,7 +74,7 @@ async fn people(server: SocketAddr) -> Result<Vec<Client>> {
 
 /// Gives what a server shows to promtool, which has nothing to say against it.
 fn lint(metrics: &str) -> Result<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::made()?;
     let scraped = std::fs::File::open(folder.write("metrics", metrics)?)?;
     let output = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::from(scraped)).output();
     let output = output.with_context(|| format!("there is no promtool: apt-get install {PACKAGE}"))?;
