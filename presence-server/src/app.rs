@@ -22,6 +22,7 @@ use crate::handover;
 use crate::http::Router;
 use crate::http::accept::Acceptor;
 use crate::http::set_patience;
+use crate::http::tls::{Tls, TlsError};
 use crate::metrics::Metrics;
 use crate::random;
 use crate::service;
@@ -58,6 +59,9 @@ pub enum StartError {
     /// Nothing is built in that could carry a connection.
     #[error("no transport is built in: build with `--features ws`, `--features sse` or both")]
     NoTransport,
+    /// There can be no TLS with these files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The folder for what outlives the process can not be used.
     #[error("cannot use `data_dir` {path}: {error}")]
     DataDir {
@@ -88,6 +92,7 @@ impl Server {
         if cfg!(not(any(feature = "ws", feature = "sse"))) {
             return Err(StartError::NoTransport);
         }
+        Tls::of(config, &Metrics::new())?;
         Ok(())
     }
 
@@ -98,6 +103,8 @@ impl Server {
     /// At the first stage that fails; nothing is left running then.
     pub fn bind(config: Config, listener: Option<std::net::TcpListener>) -> Result<Self, StartError> {
         Self::check(&config)?;
+        let metrics = Metrics::new();
+        let tls = Tls::of(&config, &metrics)?;
         let address = config.listen;
         let listen = || match listener {
             Some(listener) => Ok(listener),
@@ -114,7 +121,7 @@ impl Server {
             listener.map_err(|error| StartError::Listen { address, hint: hint(&error), error })?;
         raise_descriptor_limit();
 
-        let (clock, metrics) = (Clock::start(), Metrics::new());
+        let clock = Clock::start();
         let limits = Arc::new(config.limits());
         let incarnation = Incarnation::from_random(random::bits64());
         let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
@@ -139,13 +146,25 @@ impl Server {
             clock,
             header_timeout,
             config.connections_max,
-        );
+        )
+        .with_tls(tls);
         Ok(Self { config, address, acceptor, router, connections, shards, data, clock, metrics })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What a browser opens.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Its TLS, if it speaks that: to read the certificate again.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.acceptor.tls()
     }
 
     /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,

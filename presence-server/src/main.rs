@@ -78,14 +78,15 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
             Ok(server) => server,
             Err(error) => {
                 let code = match error {
-                    StartError::Config(_) | StartError::NoTransport => BAD_CONFIGURATION,
+                    StartError::Config(_) | StartError::NoTransport | StartError::Tls(_) => BAD_CONFIGURATION,
                     StartError::DataDir { .. } => CANNOT_KEEP,
                     StartError::Listen { .. } => CANNOT_LISTEN,
                 };
                 return Ok(failed(&error, code));
             }
         };
-        println!("presence-server is at http://{}  (open it in two tabs)", server.address());
+        reload_on_hangup(&server)?;
+        println!("presence-server is at {}  (open it in two tabs)", server.url());
         let mut signalled =
             async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -102,4 +103,18 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
     // Nobody waits for a disk that hangs.
     runtime.shutdown_background();
     served
+}
+
+/// Reads the certificate again on SIGHUP. Without TLS that signal ends the server, as it does any program whose terminal
+/// is closed.
+fn reload_on_hangup(server: &Server) -> anyhow::Result<()> {
+    let Some(tls) = server.tls().cloned() else { return Ok(()) };
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // It has told the log and the metrics already.
+            let _ = tls.reload();
+        }
+    });
+    Ok(())
 }

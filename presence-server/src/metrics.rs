@@ -44,6 +44,8 @@ const INBOX: &str = "presence_shard_inbox_inputs";
 const ACCEPT_ERRORS: &str = "presence_accept_errors_total";
 const REFUSED: &str = "presence_connections_refused_total";
 const TOKENS_REFUSED: &str = "presence_tokens_refused_total";
+const TLS_HANDSHAKES: &str = "presence_tls_handshakes_total";
+const TLS_RELOADS: &str = "presence_tls_certificate_reloads_total";
 const HTTP: &str = "presence_http_requests_total";
 const HANDOVERS: &str = "presence_handovers_total";
 const BUILD: &str = "presence_build_info";
@@ -107,6 +109,8 @@ fn describe() {
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted, by error.");
     describe_counter!(REFUSED, Unit::Count, "Connections that were turned away, by reason.");
     describe_counter!(TOKENS_REFUSED, Unit::Count, "Tokens that were not good, by reason.");
+    describe_counter!(TLS_HANDSHAKES, Unit::Count, "TLS handshakes, by outcome.");
+    describe_counter!(TLS_RELOADS, Unit::Count, "Times that the certificate was read again, by outcome.");
     describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
     describe_counter!(HANDOVERS, Unit::Count, "Starts with a data_dir, by what became of the hand-over.");
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
@@ -212,6 +216,18 @@ impl Metrics {
 
     pub(crate) fn token_refused(&self, reason: &'static str) {
         counter!(TOKENS_REFUSED, "reason" => reason).increment(1);
+    }
+
+    /// `outcome`: `done`, `failed` or `timed_out`.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_handshake(&self, outcome: &'static str) {
+        counter!(TLS_HANDSHAKES, "outcome" => outcome).increment(1);
+    }
+
+    /// A certificate that cannot be used leaves the one before in its place.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_reloaded(&self, worked: bool) {
+        counter!(TLS_RELOADS, "outcome" => if worked { "done" } else { "failed" }).increment(1);
     }
 
     pub(crate) fn http_answered(&self, route: &'static str, status: u16) {

@@ -9,6 +9,7 @@
 //! - [`http`]: a GET, and its answer.
 //! - [`load`]: many clients, which count and measure what they receive.
 //! - [`openapi`]: whether real answers are what a document says.
+//! - [`tls`]: certificates, and the client's side of TLS.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
 pub mod client;
@@ -20,5 +21,6 @@ pub mod openapi;
 pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod tls;
 pub mod view;
 pub mod wire;

@@ -9,7 +9,7 @@ mod secret;
 mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use presence_core::limits::Limits;
@@ -42,6 +42,8 @@ pub struct Config {
     pub api_key_file: String,
     pub user_id_pattern: String,
     pub revocations_max: usize,
+    pub tls_cert_file: PathBuf,
+    pub tls_key_file: PathBuf,
     pub allowed_origins: Vec<String>,
     pub connections_max: usize,
     pub header_timeout_ms: u64,
@@ -129,6 +131,8 @@ impl Default for Config {
             api_key_file: String::new(),
             user_id_pattern: String::new(),
             revocations_max: 100_000,
+            tls_cert_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
             allowed_origins: Vec::new(),
             connections_max: 1_000_000,
             header_timeout_ms: 10_000,
@@ -246,6 +250,25 @@ impl Config {
         }
         Origins::new(&self.allowed_origins, Nearby::Strangers)?;
         crate::logging::filter(&self.log_level)?;
+        self.tls_files()?;
         Ok(())
+    }
+
+    /// The files with the certificate and its key, if the server is to speak TLS itself.
+    ///
+    /// # Errors
+    /// If one of them is set without the other.
+    pub fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        let (cert, key) = (&*self.tls_cert_file, &*self.tls_key_file);
+        let lacking = |name: &str, given: &str| ConfigError::Value {
+            name: name.to_owned(),
+            error: format!("is needed too, since `{given}` is set"),
+        };
+        match (cert.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+            (true, true) => Ok(None),
+            (false, false) => Ok(Some((cert, key))),
+            (false, true) => Err(lacking("tls_key_file", "tls_cert_file")),
+            (true, false) => Err(lacking("tls_cert_file", "tls_key_file")),
+        }
     }
 }

@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_needs_its_key_and_a_key_its_certificate() {
+        let said = |flags: &[&str]| read_with(flags, &[]).unwrap_err();
+        assert_eq!(
+            said(&["--tls-cert-file", "a.pem"]),
+            "`tls_key_file`: is needed too, since `tls_cert_file` is set"
+        );
+        assert!(said(&["--tls-key-file", "a.pem"]).starts_with("`tls_cert_file`"));
+        assert!(read_with(&["--tls-key-file", "a.pem", "--tls-cert-file", "b.pem"], &[]).is_ok());
+    }
+
+    #[test]
     fn help_names_every_flag_with_its_default() {
         let help = read_with(&["--help"], &[]).unwrap_err();
         assert!(help.contains("--heartbeat-ms"), "{help}");

@@ -66,6 +66,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "allowed_origins",
         "Origins of pages that may connect, beside the server's own; such as https://app.example",
     ),
+    server("tls_cert_file", "PEM file with the certificate and its chain: the server then speaks HTTPS only"),
+    server("tls_key_file", "PEM file with the certificate's key; both are read again on SIGHUP"),
     server("connections_max", "Connections at once; one more is answered with 503"),
     server("header_timeout_ms", "How long a request's headers may take"),
     server("body_timeout_ms", "How long a request's body may take; a slower one is answered with 408"),

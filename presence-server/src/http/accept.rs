@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use super::connection;
 use super::router::Router;
 use super::socket::Socket;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -42,6 +43,7 @@ pub struct Acceptor {
     clock: Clock,
     header_timeout: Duration,
     connections_max: usize,
+    tls: Option<Tls>,
     open: Arc<AtomicUsize>,
     /// Given up for a moment when there is no other descriptor left.
     reserve: Option<File>,
@@ -67,7 +69,17 @@ impl Acceptor {
         connections_max: usize,
     ) -> Self {
         let (open, reserve) = (Arc::default(), reserve());
-        Self { listener, router, metrics, clock, header_timeout, connections_max, open, reserve }
+        Self { listener, router, metrics, clock, header_timeout, connections_max, tls: None, open, reserve }
+    }
+
+    /// Speaks TLS, if there is a certificate.
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Its TLS, if it speaks that.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Accepts for ever.
@@ -116,15 +128,25 @@ impl Acceptor {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.connection_refused("connections_max");
             debug!(%peer, reason = "connections_max", "connection refused");
-            tokio::spawn(tokio::time::timeout(REFUSAL, refuse(stream)));
+            // Behind TLS it would take a handshake to say so, which is what a full server can not afford.
+            if self.tls.is_none() {
+                tokio::spawn(tokio::time::timeout(REFUSAL, refuse(stream)));
+            }
             return;
         }
         let counted = Counted(Arc::clone(&self.open));
         let router = Arc::clone(&self.router);
-        let header_timeout = self.header_timeout;
+        let (tls, header_timeout) = (self.tls.clone(), self.header_timeout);
         tokio::spawn(async move {
             let _counted = counted;
-            connection::serve(Socket::Plain(stream), peer, router, header_timeout).await;
+            let socket = match tls {
+                None => Some(Socket::Plain(stream)),
+                // Boxed: it is over soon, and the task should not keep room for it.
+                Some(tls) => Box::pin(tls.handshake(stream, peer, header_timeout)).await,
+            };
+            if let Some(socket) = socket {
+                connection::serve(socket, peer, router, header_timeout).await;
+            }
         });
     }
 }

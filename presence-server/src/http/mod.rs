@@ -22,6 +22,7 @@ mod shapes;
 mod socket;
 mod stats;
 mod stream;
+pub mod tls;
 mod users;
 
 pub use router::Router;

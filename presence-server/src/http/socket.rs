@@ -2,6 +2,8 @@
 //! would keep its buffers for as long as it lives.
 
 use std::io;
+#[cfg(feature = "tls")]
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,12 +11,17 @@ use std::time::Duration;
 use hyper::Response;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
 /// What a client is connected by.
 #[derive(Debug)]
 pub(super) enum Socket {
     /// As it comes.
     Plain(TcpStream),
+    /// Encrypted. Boxed: it is large, and few have one.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Socket {
@@ -23,6 +30,16 @@ impl Socket {
     fn renew(self) -> io::Result<Self> {
         match self {
             Self::Plain(stream) => Ok(Self::Plain(TcpStream::from_std(stream.into_std()?)?)),
+            #[cfg(feature = "tls")]
+            Self::Tls(mut stream) => {
+                // TLS does not give its stream away, so this one's place is taken by another of the same connection.
+                // Where no descriptor is left for that it stays, which costs memory only.
+                let tcp = stream.get_mut().0;
+                if let Ok(same) = tcp.as_fd().try_clone_to_owned() {
+                    *tcp = TcpStream::from_std(same.into())?;
+                }
+                Ok(Self::Tls(stream))
+            }
         }
     }
 
@@ -30,8 +47,11 @@ impl Socket {
     /// (`TCP_USER_TIMEOUT`, RFC 5482). Sockets begin with what the listener has.
     #[cfg(feature = "ws")]
     pub(super) fn set_patience(&self, patience: Duration) {
-        let Self::Plain(stream) = self;
-        set_patience(stream, patience);
+        match self {
+            Self::Plain(stream) => set_patience(stream, patience),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => set_patience(stream.get_ref().0, patience),
+        }
     }
 
     /// Writes the head of an answer that ends HTTP on this socket, and gives the socket back for what follows.
@@ -71,6 +91,15 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+                // Many clients end a connection without TLS's own goodbye. Everything that is read here says itself
+                // where it ends, so that nobody gains by cutting it off.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                polled => polled,
+            },
         }
     }
 }
@@ -79,18 +108,24 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

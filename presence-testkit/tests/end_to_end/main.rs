@@ -22,6 +22,7 @@ mod shutdown;
 mod storm;
 mod tabs;
 mod takeover;
+mod tls;
 mod who_may;
 
 /// Runs each test on each kind of transport. Another kind is one more line here.

@@ -1,0 +1,88 @@
+//! SIGHUP on the real process: with TLS it reads the certificate again, without TLS it ends the server.
+#![cfg(feature = "tls")]
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::http::get;
+use presence_testkit::tls::{Certificate, CertificateFiles, Tunnel, connect};
+
+/// How long the new certificate may take to be used.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server process that ends with the value.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    fn start(scheme: &str, flags: &[&str]) -> Result<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_presence-server"))
+            .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().context("the server says nothing")?;
+        let mut banner = String::new();
+        BufReader::new(output).read_line(&mut banner)?;
+        let address = banner.split(scheme).nth(1).and_then(|rest| rest.split_whitespace().next());
+        let address = address.with_context(|| format!("no address in {banner:?}"))?.parse()?;
+        Ok(Self { child, address })
+    }
+
+    fn hang_up(&self) -> Result<()> {
+        let status = Command::new("kill").args(["-s", "HUP", &self.child.id().to_string()]).status()?;
+        ensure!(status.success(), "cannot signal the server");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_hang_up_brings_the_new_certificate_and_ends_nobody() -> Result<()> {
+    let (certificate, next) = (Certificate::new()?, Certificate::new()?);
+    let files = CertificateFiles::of(&certificate)?;
+    let (cert, key) = (files.cert().display().to_string(), files.key().display().to_string());
+    let process = Process::start("https://", &["--tls-cert-file", &cert, "--tls-key-file", &key])?;
+    let tunnel = Tunnel::to(process.address, certificate.trusted()?).await?;
+    let mut ann = Client::enter(Kind::Ws, tunnel.address(), &Credentials::new("ann", "a"), "doc").await?;
+
+    files.replace(&next)?;
+    process.hang_up()?;
+    let believes = next.trusted()?;
+    let taken_up = async { while connect(process.address, believes.clone()).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, taken_up).await.context("the new certificate is not used")?;
+
+    std::fs::write(files.key(), "no key")?;
+    process.hang_up()?;
+    let tunnel = Tunnel::to(process.address, believes).await?;
+    let refused = "presence_tls_certificate_reloads_total{outcome=\"failed\"} 1";
+    let counted = async {
+        while !get(tunnel.address(), "/metrics", &[]).await?.body.contains(refused) {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, counted).await.context("nothing was read again")??;
+    ann.settle("doc").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_tls_a_hang_up_is_what_it_is_to_any_program() -> Result<()> {
+    let mut process = Process::start("http://", &[])?;
+    process.hang_up()?;
+    let ended = tokio::task::spawn_blocking(move || process.child.wait()).await??;
+    ensure!(ended.code().is_none(), "it went on, or ended in another way: {ended}");
+    Ok(())
+}
