@@ -114,6 +114,13 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         needs: BROWSER,
         ..Step::cargo("browser", "test --package presence-testkit --locked --features browser --test browser")
     });
+    steps.push(Step {
+        needs: &[("ip", "iproute2")],
+        ..Step::cargo(
+            "network",
+            "test --package presence-testkit --locked --features network --test network -- --nocapture",
+        )
+    });
     Ok(steps)
 }
 

@@ -44,7 +44,20 @@ impl SseWire {
         headers: &[(String, String)],
         receive_buffer: Option<usize>,
     ) -> Result<Self> {
-        let mut stream = super::dial(server, receive_buffer).await?;
+        let stream = super::dial(server, receive_buffer).await?;
+        Self::open(stream, server, path, headers).await
+    }
+
+    /// Opens a stream over a connection that is there already.
+    ///
+    /// # Errors
+    /// If the server refuses; the error has its answer.
+    pub async fn open(
+        mut stream: TcpStream,
+        server: SocketAddr,
+        path: &str,
+        headers: &[(String, String)],
+    ) -> Result<Self> {
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nAccept: text/event-stream\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));

@@ -22,6 +22,7 @@ mod shutdown;
 mod storm;
 mod tabs;
 mod takeover;
+#[cfg(feature = "tls")]
 mod tls;
 mod who_may;
 

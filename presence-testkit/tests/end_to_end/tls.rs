@@ -97,6 +97,7 @@ async fn a_large_snapshot_arrives_whole(kind: Kind) -> Result<()> {
     ann.settle("doc").await
 }
 
+#[cfg(feature = "sse")]
 /// A client that goes without TLS's goodbye, as many do, has gone like any other: it is not waited for as for one lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_stream_that_ends_without_a_goodbye_has_ended() -> Result<()> {
@@ -244,10 +245,11 @@ async fn files_that_cannot_be_served_with_are_refused_by_name() -> Result<()> {
 }
 
 /// A server that is full says so only where that is cheap.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_too_many_is_not_shaken_hands_with() -> Result<()> {
-    let secure = Secure::start(Config { connections_max: 1, ..quick() }).await?;
-    let mut ann = secure.enter(Kind::Ws, "ann", "doc").await?;
+async fn a_connection_too_many_is_not_shaken_hands_with(kind: Kind) -> Result<()> {
+    // An event stream speaks over a second connection.
+    let connections_max = if kind == Kind::Sse { 2 } else { 1 };
+    let secure = Secure::start(Config { connections_max, ..quick() }).await?;
+    let mut ann = secure.enter(kind, "ann", "doc").await?;
     ensure!(connect(secure.server.address, secure.certificate.trusted()?).await.is_err(), "it was let in");
     ann.settle("doc").await?;
     drop(secure.files);
@@ -259,4 +261,5 @@ on_every_kind! {
     a_large_snapshot_arrives_whole,
     what_is_not_tls_does_no_harm,
     a_new_certificate_is_taken_up_under_way,
+    a_connection_too_many_is_not_shaken_hands_with,
 }
