@@ -1,6 +1,7 @@
 //! A client on real sockets. It keeps a transcript and a [`View`] of each room; a message that breaks an invariant is
 //! an error of the call that received it.
 
+mod chunks;
 pub mod events;
 mod sse;
 mod wire;

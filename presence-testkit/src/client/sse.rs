@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Received;
+use super::chunks::Chunks;
 use super::events::{Event, Events};
 use crate::wire::ServerMessage;
 
@@ -17,6 +18,8 @@ use crate::wire::ServerMessage;
 pub struct SseWire {
     server: SocketAddr,
     stream: TcpStream,
+    /// For a stream that comes in chunks, as a proxy sends it.
+    chunks: Option<Chunks>,
     events: Events,
     /// Received, and not asked for yet.
     received: VecDeque<Received>,
@@ -74,7 +77,8 @@ impl SseWire {
         );
         let mut wire = Self::over(server, stream);
         wire.headers = headers.to_vec();
-        wire.events.push(&rest);
+        wire.chunks = head.to_lowercase().contains("transfer-encoding: chunked").then(Chunks::default);
+        wire.take_bytes(&rest)?;
         Ok(wire)
     }
 
@@ -83,6 +87,7 @@ impl SseWire {
         Self {
             server,
             stream,
+            chunks: None,
             events: Events::default(),
             received: VecDeque::new(),
             connection: None,
@@ -125,14 +130,28 @@ impl SseWire {
             while let Some(event) = self.events.pop() {
                 self.take_in(event)?;
             }
-            if self.received.is_empty() {
+            if !self.received.is_empty() {
+                continue;
+            }
+            // A proxy may keep the connection for another request.
+            let mut over = self.chunks.as_ref().is_some_and(Chunks::is_over);
+            if !over {
                 let mut bytes = Vec::with_capacity(64 * 1024);
-                if self.stream.read_buf(&mut bytes).await? == 0 {
-                    self.received.push_back(Received::Closed(None));
-                }
-                self.events.push(&bytes);
+                over = self.stream.read_buf(&mut bytes).await? == 0;
+                self.take_bytes(&bytes)?;
+            }
+            if over {
+                self.received.push_back(Received::Closed(None));
             }
         }
+    }
+
+    fn take_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.chunks {
+            Some(chunks) => self.events.push(&chunks.take(bytes)?),
+            None => self.events.push(bytes),
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, event: Event) -> Result<()> {
@@ -177,7 +196,7 @@ impl SseWire {
                     self.stream.read_buf(&mut bytes).await? > 0,
                     "the stream ended before it was connected"
                 );
-                self.events.push(&bytes);
+                self.take_bytes(&bytes)?;
             };
             self.take_in(event)?;
         }
