@@ -9,26 +9,39 @@ use http_body_util::Empty;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::config::Config;
+use crate::http::tls;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks the server that listens on this address.
+/// Asks the server that runs with this configuration.
 ///
 /// # Errors
 /// If it is not ready, or does not answer in time.
-pub async fn ask(listen: SocketAddr) -> Result<()> {
-    let address = reachable(listen);
-    let answered = tokio::time::timeout(PATIENCE, status(address)).await;
+pub async fn ask(config: &Config) -> Result<()> {
+    let address = reachable(config.listen);
+    let answered = tokio::time::timeout(PATIENCE, async {
+        let stream = TcpStream::connect(address).await?;
+        match config.tls_files()? {
+            None => status(stream, address).await,
+            Some(_) => status(tls::ask(stream, address).await?, address).await,
+        }
+    })
+    .await;
     let status = answered.with_context(|| format!("{address} did not answer in {} s", PATIENCE.as_secs()))?;
     let status = status.with_context(|| format!("{address} did not answer"))?;
     ensure!(status == StatusCode::OK, "{address} is not ready: {status}");
     Ok(())
 }
 
-async fn status(address: SocketAddr) -> Result<StatusCode> {
-    let stream = TcpStream::connect(address).await?;
+async fn status(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+) -> Result<StatusCode> {
     let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::get("/readyz").header(HOST, address.to_string()).body(Empty::<Bytes>::new())?;

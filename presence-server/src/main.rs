@@ -64,7 +64,7 @@ fn check(config: &Config) -> anyhow::Result<ExitCode> {
 
 fn check_health(config: &Config) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(healthcheck::ask(config.listen))?;
+    runtime.block_on(healthcheck::ask(config))?;
     Ok(ExitCode::SUCCESS)
 }
 

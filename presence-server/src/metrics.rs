@@ -224,6 +224,14 @@ impl Metrics {
         counter!(TLS_HANDSHAKES, "outcome" => outcome).increment(1);
     }
 
+    /// Nothing has been read again yet: what is counted for the first time could not be seen to rise.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_loaded(&self) {
+        for outcome in ["done", "failed"] {
+            counter!(TLS_RELOADS, "outcome" => outcome).increment(0);
+        }
+    }
+
     /// A certificate that cannot be used leaves the one before in its place.
     #[cfg(feature = "tls")]
     pub(crate) fn tls_reloaded(&self, worked: bool) {

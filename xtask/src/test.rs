@@ -43,6 +43,8 @@ const DEPLOY: &[Need] = &[
     Need { program: "systemd-analyze", package: "systemd" },
 ];
 
+const NETWORK: &[Need] = &[Need { program: "ip", package: "iproute2" }];
+
 /// Runs all checks; stops at the first that fails and says how to repeat it.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
@@ -115,7 +117,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         ..Step::cargo("browser", "test --package presence-testkit --locked --features browser --test browser")
     });
     steps.push(Step {
-        needs: &[("ip", "iproute2")],
+        needs: NETWORK,
         ..Step::cargo(
             "network",
             "test --package presence-testkit --locked --features network --test network -- --nocapture",

@@ -43,6 +43,8 @@ pub(super) fn plain(value: &Value) -> String {
 /// In the order in which `--help` shows them.
 pub(super) const SETTINGS: &[Setting] = &[
     server("listen", "Address and port to listen on; without tokens only a loopback address"),
+    server("tls_cert_file", "PEM file with the certificate and its chain: the server then speaks HTTPS only"),
+    server("tls_key_file", "PEM file with the certificate's key; both are read again on SIGHUP"),
     auth(
         "token_secret",
         "Secret of 32 bytes or more that tokens are signed with (HS256); better a variable than a flag",
@@ -66,8 +68,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "allowed_origins",
         "Origins of pages that may connect, beside the server's own; such as https://app.example",
     ),
-    server("tls_cert_file", "PEM file with the certificate and its chain: the server then speaks HTTPS only"),
-    server("tls_key_file", "PEM file with the certificate's key; both are read again on SIGHUP"),
     server("connections_max", "Connections at once; one more is answered with 503"),
     server("header_timeout_ms", "How long a request's headers may take"),
     server("body_timeout_ms", "How long a request's body may take; a slower one is answered with 408"),

@@ -4,6 +4,8 @@
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
+mod ask;
+#[cfg(feature = "tls")]
 mod certificate;
 #[cfg(feature = "tls")]
 mod present;
@@ -16,6 +18,10 @@ use crate::metrics::Metrics;
 
 #[cfg(not(feature = "tls"))]
 pub use absent::Tls;
+#[cfg(not(feature = "tls"))]
+pub(crate) use absent::ask;
+#[cfg(feature = "tls")]
+pub(crate) use ask::ask;
 #[cfg(feature = "tls")]
 pub use present::Tls;
 

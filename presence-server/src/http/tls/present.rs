@@ -34,6 +34,7 @@ impl fmt::Debug for Tls {
 impl Tls {
     pub(super) fn load(files: TlsFiles, metrics: &Metrics) -> Result<Self, TlsError> {
         let current = Mutex::new(certificate::read(&files)?);
+        metrics.tls_loaded();
         Ok(Self(Arc::new(Shared { files, current, metrics: metrics.clone() })))
     }
 

@@ -1,4 +1,4 @@
-//! SIGHUP on the real process: with TLS it reads the certificate again, without TLS it ends the server.
+//! The real process with TLS: SIGHUP, which ends a server without it, and the commands that ask about one.
 #![cfg(feature = "tls")]
 
 use std::io::{BufRead, BufReader};
@@ -13,6 +13,8 @@ use presence_testkit::tls::{Certificate, CertificateFiles, Tunnel, connect};
 
 /// How long the new certificate may take to be used.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
 
 /// A server process that ends with the value.
 struct Process {
@@ -30,7 +32,7 @@ impl Drop for Process {
 
 impl Process {
     fn start(scheme: &str, flags: &[&str]) -> Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_presence-server"))
+        let mut child = Command::new(BINARY)
             .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
             .args(flags)
             .stdout(Stdio::piped())
@@ -84,5 +86,26 @@ async fn without_tls_a_hang_up_is_what_it_is_to_any_program() -> Result<()> {
     process.hang_up()?;
     let ended = tokio::task::spawn_blocking(move || process.child.wait()).await??;
     ensure!(ended.code().is_none(), "it went on, or ended in another way: {ended}");
+    Ok(())
+}
+
+#[test]
+fn its_health_and_its_files_can_be_asked_for() -> Result<()> {
+    let files = CertificateFiles::of(&Certificate::new()?)?;
+    let (cert, key) = (files.cert().display().to_string(), files.key().display().to_string());
+    let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key];
+    let process = Process::start("https://", &tls)?;
+    let address = process.address.to_string();
+    let ask = |arguments: &[&str]| -> Result<(Option<i32>, String)> {
+        let output = Command::new(BINARY).args(arguments).args(["--listen", &address]).args(tls).output()?;
+        Ok((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    let (code, said) = ask(&["healthcheck"])?;
+    ensure!(code == Some(0), "{code:?}: {said}");
+    let (code, said) = ask(&["config", "check"])?;
+    ensure!(code == Some(0), "{code:?}: {said}");
+    std::fs::write(files.key(), &Certificate::new()?.key_pem)?;
+    let (code, said) = ask(&["config", "check"])?;
+    ensure!(code == Some(64) && said.contains("`tls_key_file`"), "{code:?}: {said}");
     Ok(())
 }
