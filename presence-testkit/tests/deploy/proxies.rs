@@ -5,56 +5,15 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use presence_server::{Config, Server};
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http;
 use presence_testkit::program::{Program, deployed_text};
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
-/// A server on a port of its own, until the sender is dropped.
-fn serve() -> Result<(SocketAddr, oneshot::Sender<()>)> {
-    let config = Config {
-        listen: "127.0.0.1:0".parse()?,
-        grace_ms: 500,
-        going_away_grace_ms: 500,
-        ..Config::default()
-    };
-    let server = Server::bind(config, None)?;
-    let address = server.address();
-    let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(server.run(async {
-        let _ = stopped.await;
-    }));
-    Ok((address, stop))
-}
-
-/// nginx as configured, but for addresses, certificates and folders.
-async fn nginx(server: SocketAddr) -> Result<Program> {
-    let site = deployed_text("nginx/presence.conf")?.replace("127.0.0.1:8080", &server.to_string());
-    let is_tls = |line: &&str| !line.trim_start().starts_with("ssl_");
-    let site: String = site.lines().filter(is_tls).map(|line| format!("{line}\n")).collect();
-    Program::start("nginx-light", |folder, address| {
-        let root = folder.path().display();
-        let site = site.replace("listen 443 ssl;", &format!("listen {address};"));
-        folder.write("site.conf", &site.replace("/var/log/nginx/presence.log", &format!("{root}/access")))?;
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {root}/{kind};\n"))
-            .collect();
-        let main = folder.write(
-            "nginx.conf",
-            &format!(
-                "daemon off;\nmaster_process off;\npid {root}/pid;\nerror_log {root}/errors;\n\
-                 events {{ worker_connections 64; }}\nhttp {{\n{temporary}include {root}/site.conf;\n}}\n"
-            ),
-        )?;
-        let mut command = Command::new("nginx");
-        command.arg("-c").arg(main).arg("-e").arg(folder.path().join("errors")).arg("-p").arg(folder.path());
-        Ok(command)
-    })
-    .await
-}
+use crate::nginx::Nginx;
+use crate::server::{quick, serve};
 
 /// Caddy as configured, but for addresses, and without a certificate.
 async fn caddy(server: SocketAddr) -> Result<Program> {
@@ -99,22 +58,50 @@ async fn works(proxy: SocketAddr) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_passes_every_kind_of_transport_on() -> Result<()> {
-    let (server, _running) = serve()?;
-    let mut nginx = nginx(server).await?;
-    works(nginx.address).await?;
-    nginx.stop()?;
-    let log = nginx.folder.read("access")?;
+    let server = serve(quick())?;
+    let mut nginx = Nginx::deployed(server.address, |site| site).await?;
+    works(nginx.address()).await?;
+    nginx.program.stop()?;
+    let log = nginx.program.folder.read("access")?;
     ensure!(log.contains("GET /ws") && !log.contains("canary"), "{log}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caddy_passes_every_kind_of_transport_on() -> Result<()> {
-    let (server, _running) = serve()?;
-    let mut caddy = caddy(server).await?;
+    let server = serve(quick())?;
+    let mut caddy = caddy(server.address).await?;
     works(caddy.address).await?;
     caddy.stop()?;
     let log = caddy.folder.read("said")?;
     ensure!(log.contains("\"/ws\"") && !log.contains("canary"), "{log}");
+    Ok(())
+}
+
+/// What a client says of its own address does not stand where the server looks for it: last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_is_told_last() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let server = listener.local_addr()?;
+    let nginx = Nginx::deployed(server, |site| site).await?;
+    let caddy = caddy(server).await?;
+    for (proxy, path) in [(nginx.address(), "/"), (nginx.address(), "/ws"), (caddy.address, "/ws")] {
+        let forged = [("X-Forwarded-For", "192.0.2.1")];
+        let asking = http::get(proxy, path, &forged);
+        let heard = async {
+            let (mut stream, _) = listener.accept().await?;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                ensure!(stream.read_buf(&mut head).await? > 0, "the request ended early");
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await?;
+            Ok(String::from_utf8(head)?.to_lowercase())
+        };
+        let (answer, head) = tokio::try_join!(asking, heard)?;
+        ensure!(answer.status == 204, "{path}: {answer:?}");
+        let said: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix("x-forwarded-for:")).collect();
+        let last = said.last().and_then(|said| said.rsplit(',').next()).unwrap_or_default();
+        ensure!(last.trim() == "127.0.0.1", "{path}: {head}");
+    }
     Ok(())
 }
