@@ -228,6 +228,7 @@ async fn files_that_cannot_be_served_with_are_refused_by_name() -> Result<()> {
     let swapped = refused(&one.key_pem, &one.cert_pem)?;
     ensure!(swapped.contains("`tls_cert_file`") && swapped.contains("no certificate"), "{swapped}");
     let keyless = refused(&one.cert_pem, &one.cert_pem)?;
+    ensure!(!keyless.contains(&one.cert_pem[64..128]), "what stands in the file is shown: {keyless}");
     ensure!(keyless.contains("`tls_key_file`") && keyless.contains("no private key"), "{keyless}");
     let nonsense = one.cert_pem.replace("MII", "AAA");
     let nonsense = refused(&nonsense, &one.key_pem)?;
