@@ -36,7 +36,8 @@ const POINT: &str = "document.getElementById('stage').dispatchEvent(\
 /// Two tabs see each other at once, with pointers and typing; a reload shows nothing; closing one shows the leave.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_tabs_see_each_other_and_a_reload_shows_nothing() -> Result<()> {
-    let (address, _server) = serve(Config { going_away_grace_ms: 1_500, ..Config::default() })?;
+    let (address, _server) =
+        serve(Config { going_away_grace_ms: 1_500, typing_ms: 600_000, ..Config::default() })?;
     let url = format!("http://{address}/?room=doc");
     let browser = Browser::start().await?;
     browser.open(&url).await?;
@@ -78,7 +79,8 @@ async fn two_tabs_see_each_other_and_a_reload_shows_nothing() -> Result<()> {
 /// A page that has to do without WebSockets sees what the others see, and is seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tab_over_an_event_stream_and_one_over_a_web_socket_see_each_other() -> Result<()> {
-    let (address, _server) = serve(Config { going_away_grace_ms: 300, ..Config::default() })?;
+    let (address, _server) =
+        serve(Config { going_away_grace_ms: 300, typing_ms: 600_000, ..Config::default() })?;
     let browser = Browser::start().await?;
     browser.open(&format!("http://{address}/?room=doc&via=sse")).await?;
     let first = browser.tab().await?;
