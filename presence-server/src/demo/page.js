@@ -14,7 +14,7 @@ const roomName = parameters.get("room") || "lobby";
 const me = await identify(parameters);
 
 let room = new Room();
-let sent = { cursorAt: 0, typingAt: 0 };
+let sent = { cursorAt: -Infinity, typingAt: -Infinity };
 let state = { kind: "connecting", attempt: 0 };
 
 function query() {
@@ -190,7 +190,7 @@ $("stage").addEventListener("pointerleave", () => {
 function typing(now) {
   const at = performance.now();
   if (now && at - sent.typingAt < TYPING_EVERY) return;
-  sent.typingAt = now ? at : 0;
+  sent.typingAt = now ? at : -Infinity;
   connection.send({ type: "presence:typing", room: roomName, typing: now });
 }
 
