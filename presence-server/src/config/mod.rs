@@ -55,6 +55,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub log_level: String,
     pub log_format: LogFormat,
+    pub metrics_access: Exposure,
+    pub debug_access: Exposure,
 
     pub heartbeat_ms: u64,
     pub heartbeat_timeout_ms: u64,
@@ -95,6 +97,18 @@ pub struct Config {
     pub gather_bytes_max: usize,
     pub mailbox_max: usize,
     pub shard_inbox_max: usize,
+}
+
+/// Who may read what is there for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exposure {
+    /// Whoever reaches the server.
+    Open,
+    /// Whoever has the API key; where nobody has to prove anything, everybody.
+    Key,
+    /// Nobody: there is nothing at the address.
+    Off,
 }
 
 /// How logs look.
@@ -144,6 +158,8 @@ impl Default for Config {
             data_dir: PathBuf::new(),
             log_level: "info".to_owned(),
             log_format: LogFormat::Auto,
+            metrics_access: Exposure::Open,
+            debug_access: Exposure::Key,
 
             heartbeat_ms: millis(limits.heartbeat),
             heartbeat_timeout_ms: millis(limits.heartbeat_timeout),

@@ -83,6 +83,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Folder for what a stopping server hands over to the next; without one every start begins anew",
     ),
     server("log_level", "error, warn, info, debug, trace, or a filter such as presence_server=debug"),
+    server(
+        "metrics_access",
+        "Who may read /metrics: open (whoever reaches it), key (with the API key) or off",
+    ),
+    server("debug_access", "Who may read /debug: open, key or off"),
     server("log_format", "auto, pretty or json; auto is pretty on a terminal"),
     time("heartbeat_ms", "How often each connection is pinged"),
     time("heartbeat_timeout_ms", "How long after a ping something must be heard"),

@@ -101,12 +101,13 @@ fn credentials(who: Who) -> Vec<SecurityRequirement> {
         Who::Anyone => &[],
         Who::Connecting => &[TOKEN, TOKEN_IN_QUERY],
         Who::User => &[TOKEN, TOKEN_IN_QUERY, API_KEY, API_KEY_AS_BEARER],
-        Who::Backend => &[API_KEY, API_KEY_AS_BEARER],
+        Who::Backend | Who::Scraper | Who::Operator => &[API_KEY, API_KEY_AS_BEARER],
     };
     let nothing = match who {
         // The token may come in the first message.
-        Who::Anyone | Who::Connecting => Some(SecurityRequirement::default()),
-        Who::User | Who::Backend => None,
+        // The setting of a scraper is usually to ask for nothing.
+        Who::Anyone | Who::Connecting | Who::Scraper => Some(SecurityRequirement::default()),
+        Who::User | Who::Backend | Who::Operator => None,
     };
     let required = named.iter().map(|name| SecurityRequirement::new(*name, [""; 0]));
     required.chain(nothing).collect()
@@ -163,6 +164,9 @@ fn refusals(route: &Route) -> Vec<u16> {
     }
     if route.who != Who::Anyone {
         statuses.extend([401, 403]);
+    }
+    if matches!(route.who, Who::Scraper | Who::Operator) {
+        statuses.push(404);
     }
     statuses.sort_unstable();
     statuses.dedup();

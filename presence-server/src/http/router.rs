@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use presence_core::limits::Limits;
 use tracing::debug;
 
@@ -20,7 +20,7 @@ use super::{
     debug_connections, debug_room, health, kick, openapi, page, presence, query, rooms, stats, stream, users,
 };
 use crate::auth::{Access, Auth};
-use crate::config::Config;
+use crate::config::{Config, Exposure};
 use crate::connection::{Connections, Hello};
 use crate::metrics::Metrics;
 use crate::random;
@@ -137,12 +137,29 @@ impl Router {
         match route.who {
             Who::Anyone | Who::Connecting => Ok(Access::Anyone),
             Who::User => self.auth.access(headers, query),
-            Who::Backend => {
-                let access = self.auth.access(headers, query)?;
-                access.require_backend()?;
-                Ok(access)
-            }
+            Who::Backend => self.backend(headers, query),
+            Who::Scraper => self.exposed(self.config.metrics_access, headers, query),
+            Who::Operator => self.exposed(self.config.debug_access, headers, query),
         }
+    }
+
+    fn exposed(
+        &self,
+        exposure: Exposure,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Access, HttpError> {
+        match exposure {
+            Exposure::Open => Ok(Access::Anyone),
+            Exposure::Key => self.backend(headers, query),
+            Exposure::Off => Err(not_found()),
+        }
+    }
+
+    fn backend(&self, headers: &HeaderMap, query: Option<&str>) -> Result<Access, HttpError> {
+        let access = self.auth.access(headers, query)?;
+        access.require_backend()?;
+        Ok(access)
     }
 
     /// Opens a stream, whichever kind it is, for whomever the request proves or says to be.

@@ -36,6 +36,10 @@ pub(super) enum Who {
     User,
     /// The backend, with the server's API key.
     Backend,
+    /// Whoever `metrics_access` lets.
+    Scraper,
+    /// Whoever `debug_access` lets.
+    Operator,
 }
 
 /// What the router does.
@@ -85,12 +89,12 @@ pub(super) static ROUTES: [Route; 17] = [
     get("/v1/users/{id}", Who::User, Call::User, &users::ONE),
     delete("/v1/users/{id}/sessions", Who::Backend, Call::KickUser, &kick::USER),
     delete("/v1/connections/{id}", Who::Backend, Call::KickConnection, &kick::CONNECTION),
-    get("/debug/connections", Who::Backend, Call::DebugConnections, &debug_connections::ABOUT),
-    get("/debug/rooms/{room}", Who::Backend, Call::DebugRoom, &debug_room::ABOUT),
+    get("/debug/connections", Who::Operator, Call::DebugConnections, &debug_connections::ABOUT),
+    get("/debug/rooms/{room}", Who::Operator, Call::DebugRoom, &debug_room::ABOUT),
     get("/openapi.json", Who::Anyone, Call::OpenApi, &openapi::ABOUT),
     get("/healthz", Who::Anyone, Call::Health, &health::ALIVE),
     get("/readyz", Who::Anyone, Call::Ready, &health::READY),
-    get("/metrics", Who::Anyone, Call::Metrics, &health::METRICS),
+    get("/metrics", Who::Scraper, Call::Metrics, &health::METRICS),
 ];
 
 /// What is at an address.

@@ -372,6 +372,25 @@ async fn user_ids_may_have_to_be_of_a_form(kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// What is there for operators is as open as they set it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_and_debug_are_as_open_as_they_are_set() -> Result<()> {
+    use presence_server::config::Exposure::{Key, Off, Open};
+
+    for (exposure, stranger, backend) in [(Open, 200, 200), (Key, 401, 200), (Off, 404, 404)] {
+        let config = Config { metrics_access: exposure, debug_access: exposure, ..guarded() };
+        let server = TestServer::start(config)?;
+        for path in ["/metrics", "/debug/connections"] {
+            let statuses = (
+                get(server.address, path, &[]).await?.status,
+                get(server.address, path, &[("X-API-Key", API_KEY)]).await?.status,
+            );
+            assert_eq!(statuses, (stranger, backend), "{path} {exposure:?}");
+        }
+    }
+    Ok(())
+}
+
 on_every_kind! {
     a_token_in_the_request_says_who_it_is,
     a_bad_token_in_the_request_is_401,
