@@ -121,7 +121,7 @@ pub enum CloseReason {
     SlowConsumer,
     /// Nothing heard after a ping.
     HeartbeatTimeout,
-    /// Went on after `rate_limited`.
+    /// Went on after `rate_limited`, or has too many connections.
     RateLimitAbused,
     /// The token's time is over; come back with a new one.
     TokenExpired,
@@ -205,7 +205,7 @@ impl CloseReason {
             Self::Draining => "the server is restarting; come back after retry_after_ms",
             Self::SlowConsumer => "you stopped reading; come back when you can read again",
             Self::HeartbeatTimeout => "nothing was heard from you after a ping; come back",
-            Self::RateLimitAbused => "you kept sending after rate_limited; come back later and slower",
+            Self::RateLimitAbused => "this is more than you may send or open; come back later and slower",
             Self::TokenExpired => "your token has expired; come back with a new one",
             Self::TakenOver => "a newer connection took this session over; do not come back by yourself",
             Self::ProtocolAbused => "you broke the protocol; do not come back",

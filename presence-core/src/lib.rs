@@ -5,7 +5,7 @@
 //! and ids come in as arguments. A test is a list of inputs, and so is a bug report.
 //!
 //! # Code map
-//! - [`id`], [`time`], [`limits`], [`error`], [`profile`], [`digest`]: the words.
+//! - [`id`], [`time`], [`limits`], [`rate`], [`error`], [`profile`], [`digest`]: the words.
 //! - [`room`]: who is present, by user and session; [`feed`]: what the room says, kept for all who listen.
 //! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays, and what one
 //!   life of the server leaves to the next.
@@ -28,6 +28,7 @@ pub mod limits;
 pub mod people;
 pub mod port;
 pub mod profile;
+pub mod rate;
 pub mod rights;
 pub mod room;
 pub mod session;

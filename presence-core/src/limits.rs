@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::rate::Rate;
 use crate::rights::UserIds;
 
 /// How large, how many, how long. Made once at start and shared; the settings of the server map onto it one to one.
@@ -37,6 +38,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How long the server waits for its connections when it drains.
     pub drain: Duration,
+    /// How long a message may take from its first byte to its last; then the connection ends with 4001.
+    pub message_time: Duration,
 
     /// Which user ids there can be; another one is `bad_message`.
     pub user_ids: UserIds,
@@ -63,6 +66,19 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Messages that one connection may send at once; more is `rate_limited`.
     pub messages_burst: u32,
+    /// Messages that all connections of one user may send in the long run, per second; one of them alone may always
+    /// send what a connection may.
+    pub user_messages_per_second: u32,
+    /// Messages that they may send at once; more is `rate_limited`.
+    pub user_messages_burst: u32,
+    /// Rooms that one connection may ask to enter in the long run, per second.
+    pub joins_per_second: u32,
+    /// Rooms that it may ask to enter at once; more is `rate_limited`.
+    pub joins_burst: u32,
+    /// Pings, pongs and other things without a message that one connection may send in the long run, per second.
+    pub control_per_second: u32,
+    /// How many of them it may send at once; more is `rate_limited`.
+    pub control_burst: u32,
     /// `rate_limited` or malformed messages that one connection may collect within
     /// [`abuse_window`](Self::abuse_window); one more ends it with 4008 or 4500.
     pub abuse_max: u32,
@@ -106,6 +122,7 @@ impl Default for Limits {
             huge_room_users: 10_000,
             stall: Duration::from_secs(120),
             drain: Duration::from_secs(20),
+            message_time: Duration::from_secs(10),
 
             user_ids: UserIds::Any,
             message_bytes_max: 64 * 1024,
@@ -120,6 +137,12 @@ impl Default for Limits {
 
             messages_per_second: 120,
             messages_burst: 240,
+            user_messages_per_second: 240,
+            user_messages_burst: 480,
+            joins_per_second: 10,
+            joins_burst: 100,
+            control_per_second: 10,
+            control_burst: 20,
             abuse_max: 100,
             abuse_window: Duration::from_secs(10),
 
@@ -145,7 +168,58 @@ pub struct LimitsError {
     pub rule: &'static str,
 }
 
+/// What has a rate of its own within one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// The messages of one connection.
+    Messages,
+    /// The messages of all connections of one user.
+    UserMessages,
+    /// The messages of one connection that enter a room.
+    Joins,
+    /// What one connection sends beside its messages.
+    Control,
+}
+
+impl RateLimit {
+    /// Every one, for metrics.
+    pub const ALL: [Self; 4] = [Self::Messages, Self::UserMessages, Self::Joins, Self::Control];
+
+    /// The word that metrics have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::UserMessages => "user_messages",
+            Self::Joins => "joins",
+            Self::Control => "control",
+        }
+    }
+
+    /// What somebody is told who went beyond it.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Messages => "this connection sends more than it may",
+            Self::UserMessages => "your connections together send more than they may",
+            Self::Joins => "this connection enters more rooms than it may in this time",
+            Self::Control => "this connection sends more pings and pongs than it may",
+        }
+    }
+}
+
 impl Limits {
+    /// How often something may happen.
+    pub fn rate(&self, limit: RateLimit) -> Rate {
+        match limit {
+            RateLimit::Messages => Rate::per_second(self.messages_per_second, self.messages_burst),
+            RateLimit::UserMessages => {
+                let per_second = self.user_messages_per_second.max(self.messages_per_second);
+                Rate::per_second(per_second, self.user_messages_burst.max(self.messages_burst))
+            }
+            RateLimit::Joins => Rate::per_second(self.joins_per_second, self.joins_burst),
+            RateLimit::Control => Rate::per_second(self.control_per_second, self.control_burst),
+        }
+    }
+
     /// Checks what must hold between the fields.
     ///
     /// # Errors
@@ -187,6 +261,11 @@ impl Limits {
                 "must not be less than `messages_per_second`",
                 self.messages_burst >= self.messages_per_second,
             ),
+            ("joins_per_second", "must be at least 1", self.joins_per_second >= 1),
+            ("joins_burst", "must be at least 1", self.joins_burst >= 1),
+            ("control_per_second", "must be at least 1", self.control_per_second >= 1),
+            ("control_burst", "must be at least 1", self.control_burst >= 1),
+            ("message_time", "must be more than 0", !self.message_time.is_zero()),
             ("feed_messages_max", "must be at least 1", self.feed_messages_max >= 1),
             ("live_frames_max", "must be at least 1", self.live_frames_max >= 1),
             ("gather_bytes_max", "must be at least 1024", self.gather_bytes_max >= 1024),

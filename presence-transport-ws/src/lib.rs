@@ -5,6 +5,7 @@
 //! framed into a buffer that all connections of a thread share and leaves in one write. Nothing here parses a message
 //! or knows what presence is.
 
+mod frames;
 mod handshake;
 mod transport;
 
@@ -19,4 +20,6 @@ pub const SUBPROTOCOL: &str = "presence.v1";
 pub struct WsConfig {
     /// Largest message from a client, in bytes.
     pub message_bytes_max: usize,
+    /// Most pieces that a message may come in; one more ends the connection with 4500.
+    pub fragments_max: u32,
 }

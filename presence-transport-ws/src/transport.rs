@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -22,6 +22,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use crate::WsConfig;
+use crate::frames::Frames;
 
 /// Bytes that are read from a socket at once.
 const READ_AT_ONCE: usize = 16 * 1024;
@@ -35,6 +36,9 @@ const CODEC_BUFFER: usize = 128;
 /// Control replies that wait in tungstenite while the peer does not read; more replace each other.
 const CONTROL_REPLIES_MAX: usize = 1024;
 
+/// Bytes that a peer may still send after it was told to go.
+const PARTING_BYTES_MAX: usize = 256 * 1024;
+
 thread_local! {
     /// Lent to one connection at a time between two awaits, so that none needs a buffer of its own.
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
@@ -47,7 +51,9 @@ pub struct WsTransport<S> {
     /// Only while something is under way: without it the next bytes begin a frame, as they do for a new one.
     codec: Option<Box<WebSocketContext>>,
     info: TransportInfo,
-    message_bytes_max: usize,
+    config: WsConfig,
+    /// Where in the frames that come it is.
+    frames: Frames,
     /// Read, and not asked for yet.
     inbox: VecDeque<Incoming>,
     /// Why nothing more can be read.
@@ -63,7 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             socket,
             codec: None,
             info: TransportInfo { kind: "ws", peer, silence: Silence::IsDeath },
-            message_bytes_max: config.message_bytes_max,
+            config,
+            frames: Frames::default(),
             inbox: VecDeque::new(),
             broken: None,
             backlog: Backlog::default(),
@@ -111,11 +118,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     /// Takes whole messages out of `bytes`; tungstenite keeps what is not whole.
     fn take_in(&mut self, bytes: &[u8]) {
         let kept = self.codec.take();
-        // With a new codec, whole frames leave nothing behind in it: what waits for a socket that takes nothing now
+        let seen = self.frames.pass(bytes);
+        // With a new codec, whole messages leave nothing behind in it: what waits for a socket that takes nothing now
         // does, and so does a close.
-        let mut disposable = kept.is_none() && self.backlog.is_empty() && is_whole_frames(bytes);
-        let mut codec = kept.unwrap_or_else(|| new_codec(self.message_bytes_max));
+        let whole = !self.frames.is_midway() && seen.pieces <= 1;
+        let mut disposable = kept.is_none() && self.backlog.is_empty() && whole;
+        let mut codec = kept.unwrap_or_else(|| new_codec(self.config.message_bytes_max));
         let before = self.inbox.len();
+        if seen.control > 0 {
+            self.inbox.push_back(Incoming::Control(seen.control));
+        }
         let mut replies = Vec::new();
         let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: !self.backlog.is_empty() };
         while self.broken.is_none() {
@@ -138,7 +150,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
         if !disposable {
             self.codec = Some(codec);
         }
-        if self.inbox.len() == before && self.broken.is_none() {
+        if seen.pieces > self.config.fragments_max && self.broken.is_none() {
+            let rule = format!("a message may come in at most {} pieces", self.config.fragments_max);
+            self.broken = Some(TransportError::Protocol(rule));
+        }
+        if self.broken.is_none() && self.frames.is_midway() {
+            self.inbox.push_back(Incoming::Partial);
+        } else if self.broken.is_none() && self.inbox.len() == before {
             self.inbox.push_back(Incoming::Alive);
         }
         if !replies.is_empty()
@@ -150,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
 
     fn describe(&self, error: Error) -> TransportError {
         match error {
-            Error::Capacity(_) => TransportError::TooLarge { limit: self.message_bytes_max },
+            Error::Capacity(_) => TransportError::TooLarge { limit: self.config.message_bytes_max },
             Error::Io(error) => io_error(error),
             error => TransportError::Protocol(error.to_string()),
         }
@@ -217,14 +235,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
         let mut wire = MemoryWire { input: &[], replies: &mut replies, blocked: false };
         let frame = CloseFrame { code: CloseCode::from(reason.code()), reason: reason.sentence().into() };
         // It refuses when the peer has closed first; then the echo has been written already.
-        let codec = self.codec.get_or_insert_with(|| new_codec(self.message_bytes_max));
+        let codec = self.codec.get_or_insert_with(|| new_codec(self.config.message_bytes_max));
         let _ = codec.close(&mut wire, Some(frame));
         if self.write(&replies).is_err() || poll_fn(|cx| self.poll_empty(cx)).await.is_err() {
             return;
         }
         if poll_fn(|cx| Pin::new(&mut self.socket).poll_shutdown(cx)).await.is_ok() {
-            // Unread input would make the kernel reset the connection and with it the close frame.
-            poll_fn(|cx| self.poll_to_end(cx)).await;
+            // Unread input would make the kernel reset the connection and with it the close frame. Who goes on for ever
+            // has no use for that frame.
+            let mut left = PARTING_BYTES_MAX;
+            poll_fn(|cx| self.poll_to_end(cx, &mut left)).await;
         }
     }
 }
@@ -238,14 +258,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
         }
     }
 
-    /// Reads and forgets whatever comes until the peer is done.
-    fn poll_to_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and forgets whatever comes until the peer is done, or has said too much.
+    fn poll_to_end(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             loop {
                 let mut buffer = ReadBuf::new(buffer);
                 match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
-                    Ok(()) if !buffer.filled().is_empty() => {}
+                    Ok(()) if !buffer.filled().is_empty() => {
+                        *left = left.saturating_sub(buffer.filled().len())
+                    }
                     Ok(()) | Err(_) => return Poll::Ready(()),
+                }
+                if *left == 0 {
+                    return Poll::Ready(());
                 }
             }
         })
@@ -260,21 +285,6 @@ fn new_codec(message_bytes_max: usize) -> Box<WebSocketContext> {
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
     Box::new(WebSocketContext::new(Role::Server, Some(limits)))
-}
-
-/// Whether these bytes are frames to their end, each a message or a control frame of its own.
-fn is_whole_frames(mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        let mut cursor = Cursor::new(bytes);
-        let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else { return false };
-        let end = usize::try_from(cursor.position().saturating_add(len)).ok();
-        let Some(rest) = end.and_then(|end| bytes.get(end..)) else { return false };
-        if !header.is_final || header.opcode == OpCode::Data(Data::Continue) {
-            return false;
-        }
-        bytes = rest;
-    }
-    true
 }
 
 fn io_error(error: io::Error) -> TransportError {
@@ -327,23 +337,5 @@ impl Write for MemoryWire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_bytes_that_leave_nothing_behind_are_whole_frames() {
-        let text = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
-        let ping = [0x89, 0x80, 0, 0, 0, 0];
-        let both: Vec<u8> = [&text[..], &ping[..]].concat();
-        assert!(is_whole_frames(&[]) && is_whole_frames(&text) && is_whole_frames(&both));
-        for cut in 1..text.len() {
-            assert!(!is_whole_frames(&text[..cut]) && !is_whole_frames(&[&ping[..], &text[..cut]].concat()));
-        }
-        let fragments = [[0x01, 0x80, 0, 0, 0, 0], [0x80, 0x80, 0, 0, 0, 0]];
-        assert!(!is_whole_frames(&fragments[0]) && !is_whole_frames(&fragments.concat()));
     }
 }

@@ -13,7 +13,7 @@ use presence_transport_ws::{WsConfig, WsTransport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const CONFIG: WsConfig = WsConfig { message_bytes_max: MESSAGE_BYTES_MAX };
+const CONFIG: WsConfig = WsConfig { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 64 };
 
 /// Both ends of a socket, after the handshake would have been.
 async fn sockets() -> Result<(WsTransport<TcpStream>, TcpStream)> {
@@ -58,7 +58,7 @@ async fn next(transport: &mut WsTransport<TcpStream>) -> Result<Incoming, Transp
     loop {
         let incoming = tokio::time::timeout(Duration::from_secs(10), transport.recv());
         match incoming.await.expect("something comes in time")? {
-            Incoming::Alive => {}
+            Incoming::Alive | Incoming::Control(_) | Incoming::Partial => {}
             incoming => return Ok(incoming),
         }
     }
@@ -114,6 +114,46 @@ async fn fragments_count_against_the_limit_together() -> Result<()> {
     };
     let ((), ended) = tokio::join!(sending, next(&mut transport));
     ensure!(matches!(ended, Err(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX })), "{ended:?}");
+    Ok(())
+}
+
+/// D4: pieces without anything in them never reach a limit of bytes.
+#[tokio::test]
+async fn a_message_in_too_many_pieces_is_an_error() -> Result<()> {
+    let (mut transport, mut client) = sockets().await?;
+    let mut bytes = masked(TEXT_BEGINS, b"h");
+    (0..62).for_each(|_| bytes.extend(masked(CONTINUES, b"")));
+    bytes.extend(masked(ENDS, b"i"));
+    client.write_all(&bytes).await?;
+    ensure!(next(&mut transport).await? == Incoming::Text("hi".into()));
+    bytes.truncate(masked(TEXT_BEGINS, b"h").len());
+    (0..64).for_each(|_| bytes.extend(masked(CONTINUES, b"")));
+    client.write_all(&bytes).await?;
+    match next(&mut transport).await {
+        Err(TransportError::Protocol(rule)) => ensure!(rule.contains("64 pieces"), "{rule}"),
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// D4, D5: what costs something and says nothing is told, so that somebody can count it.
+#[tokio::test]
+async fn pings_and_unfinished_messages_are_told() -> Result<()> {
+    let (mut transport, mut client) = sockets().await?;
+    let mut bytes = masked(PING, b"1");
+    bytes.extend(masked(PING, b"2"));
+    bytes.extend(masked(TEXT_BEGINS, b"h"));
+    client.write_all(&bytes).await?;
+    let (mut control, mut midway) = (0, false);
+    while !midway {
+        match transport.recv().await? {
+            Incoming::Control(count) => control += count,
+            incoming => midway = incoming == Incoming::Partial,
+        }
+    }
+    ensure!(control == 2, "{control} pings");
+    client.write_all(&masked(ENDS, b"i")).await?;
+    ensure!(transport.recv().await? == Incoming::Text("hi".into()));
     Ok(())
 }
 

@@ -72,6 +72,10 @@ pub enum Incoming {
     Pong,
     /// Something came that is no message: a sign of life.
     Alive,
+    /// So many frames came that say nothing and still cost something: pings, pongs.
+    Control(u32),
+    /// A message has begun to come, and its end is not there yet.
+    Partial,
     /// Everything that [`Transport::send`] left waiting has gone out.
     Drained,
     /// The peer ended the connection in good order. Nothing more will come.

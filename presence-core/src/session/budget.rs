@@ -1,40 +1,71 @@
-//! How much one connection may send: a token bucket (RFC 2697 in spirit), and a count of offences.
+//! How much one connection may send, alone and together with its user's others; and a count of offences.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::Limits;
+use crate::error::{CommandError, ErrorCode};
+use crate::limits::{Limits, RateLimit};
+use crate::rate::{Bucket, SharedBucket};
 use crate::time::Timestamp;
 
-/// Thousandths of a message, so that slow refills are not rounded away.
-const UNIT: u64 = 1000;
-
-/// The message budget of one connection. Accepted messages never exceed rate × time + burst (S6).
-#[derive(Debug)]
-pub(super) struct Budget {
-    units: u64,
-    at: Timestamp,
+/// What one connection has left. What is accepted never exceeds rate × time + burst (S6).
+#[derive(Debug, Default)]
+pub(super) struct Budgets {
+    messages: Bucket,
+    joins: Bucket,
+    control: Bucket,
+    /// What all connections of the user have left together, once the user is known.
+    user: Option<Arc<SharedBucket>>,
 }
 
-impl Budget {
-    pub(super) fn new(now: Timestamp, limits: &Limits) -> Self {
-        Self { units: u64::from(limits.messages_burst) * UNIT, at: now }
+/// A budget that is used up, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UsedUp {
+    pub(super) limit: RateLimit,
+    pub(super) wait: Duration,
+}
+
+impl UsedUp {
+    pub(super) fn error(self) -> CommandError {
+        CommandError::new(ErrorCode::RateLimited, self.limit.sentence()).retry_after(self.wait)
+    }
+}
+
+impl Budgets {
+    /// Pays together with the other connections of a user from now on.
+    pub(super) fn share(&mut self, user: Arc<SharedBucket>) {
+        self.user = Some(user);
     }
 
     /// Pays for one message.
     ///
     /// # Errors
-    /// How long to wait until there is enough for one.
-    pub(super) fn pay(&mut self, now: Timestamp, limits: &Limits) -> Result<(), Duration> {
-        let rate = u64::from(limits.messages_per_second);
-        let refill = (now.since(self.at).as_millis() as u64).saturating_mul(rate);
-        self.units = self.units.saturating_add(refill).min(u64::from(limits.messages_burst) * UNIT);
-        self.at = now;
-        if self.units >= UNIT {
-            self.units -= UNIT;
-            Ok(())
-        } else {
-            Err(Duration::from_millis((UNIT - self.units).div_ceil(rate)))
-        }
+    /// Which budget has not enough for it.
+    pub(super) fn pay_message(&mut self, now: Timestamp, limits: &Limits) -> Result<(), UsedUp> {
+        let used_up = |limit| move |wait| UsedUp { limit, wait };
+        let (own, user) = (RateLimit::Messages, RateLimit::UserMessages);
+        self.messages.pay(now, limits.rate(own)).map_err(used_up(own))?;
+        let shared = self.user.as_ref();
+        shared.map_or(Ok(()), |shared| shared.pay(now, limits.rate(user))).map_err(used_up(user))
+    }
+
+    /// Pays for a message that enters a room.
+    ///
+    /// # Errors
+    /// Which budget has not enough for it.
+    pub(super) fn pay_join(&mut self, now: Timestamp, limits: &Limits) -> Result<(), UsedUp> {
+        self.pay_message(now, limits)?;
+        let limit = RateLimit::Joins;
+        self.joins.pay(now, limits.rate(limit)).map_err(|wait| UsedUp { limit, wait })
+    }
+
+    /// Pays for something that only keeps the connection going.
+    ///
+    /// # Errors
+    /// If there is not enough for it.
+    pub(super) fn pay_control(&mut self, now: Timestamp, limits: &Limits) -> Result<(), UsedUp> {
+        let limit = RateLimit::Control;
+        self.control.pay(now, limits.rate(limit)).map_err(|wait| UsedUp { limit, wait })
     }
 }
 
@@ -60,27 +91,36 @@ impl Offences {
 mod tests {
     use super::*;
 
+    const START: Timestamp = Timestamp::from_millis(0);
+
     #[test]
-    fn s6_no_more_than_rate_times_time_and_burst_is_accepted() {
-        let limits = Limits { messages_per_second: 10, messages_burst: 20, ..Limits::default() };
-        let mut budget = Budget::new(Timestamp::default(), &limits);
-        let mut accepted = 0;
-        for millis in 0..5_000 {
-            accepted += u32::from(budget.pay(Timestamp::from_millis(millis), &limits).is_ok());
-        }
-        assert_eq!(accepted, 20 + 49);
+    fn connections_of_a_user_have_a_budget_each_and_one_together() {
+        let limits = Limits {
+            messages_per_second: 10,
+            messages_burst: 20,
+            user_messages_per_second: 15,
+            user_messages_burst: 30,
+            ..Limits::default()
+        };
+        let shared = Arc::new(SharedBucket::default());
+        let mut tabs = [Budgets::default(), Budgets::default()];
+        tabs.iter_mut().for_each(|tab| tab.share(Arc::clone(&shared)));
+        let mut pay = |tab: usize| tabs[tab].pay_message(START, &limits);
+        assert!((0..20).all(|_| pay(0).is_ok()));
+        assert_eq!(pay(0).unwrap_err().limit, RateLimit::Messages);
+        assert!((0..10).all(|_| pay(1).is_ok()));
+        assert_eq!(pay(1).unwrap_err().limit, RateLimit::UserMessages);
     }
 
     #[test]
-    fn the_wait_that_is_told_is_long_enough() {
-        let limits = Limits { messages_per_second: 3, messages_burst: 3, ..Limits::default() };
-        let mut budget = Budget::new(Timestamp::default(), &limits);
-        for _ in 0..3 {
-            budget.pay(Timestamp::default(), &limits).unwrap();
-        }
-        let wait = budget.pay(Timestamp::default(), &limits).unwrap_err();
-        assert_eq!(wait, Duration::from_millis(334));
-        assert_eq!(budget.pay(Timestamp::default() + wait, &limits), Ok(()));
+    fn joins_have_a_budget_of_their_own() {
+        let limits = Limits { joins_per_second: 3, joins_burst: 3, ..Limits::default() };
+        let mut budgets = Budgets::default();
+        assert!((0..3).all(|_| budgets.pay_join(START, &limits).is_ok()));
+        let used_up = budgets.pay_join(START, &limits).unwrap_err();
+        assert_eq!(used_up, UsedUp { limit: RateLimit::Joins, wait: Duration::from_millis(334) });
+        assert!(budgets.pay_message(START, &limits).is_ok());
+        assert!(budgets.pay_join(START + used_up.wait, &limits).is_ok());
     }
 
     #[test]

@@ -19,19 +19,25 @@ impl Session {
             return;
         }
         self.heartbeat.heard(now.at);
+        self.unfinished = None;
         let Decoded { reference, message } = decode(text, &self.limits);
         match message {
             Ok(message) => {
                 self.outputs.push(SessionOutput::Received(message.type_name()));
-                // A leave is never refused: whoever wants to go may.
-                let free = matches!(message, ClientMessage::Leave { .. } | ClientMessage::Pong { .. });
-                match self.budget.pay(now.at, &self.limits) {
-                    Err(wait) if !free => {
-                        let error = CommandError::new(ErrorCode::RateLimited, "you send more than you may")
-                            .retry_after(wait);
-                        self.offend(now, &error, &reference, CloseReason::RateLimitAbused);
+                let paid = match message {
+                    ClientMessage::Pong { .. } => self.budgets.pay_control(now.at, &self.limits),
+                    ClientMessage::Join { .. } => self.budgets.pay_join(now.at, &self.limits),
+                    _ => self.budgets.pay_message(now.at, &self.limits),
+                };
+                match paid {
+                    Ok(()) => self.obey(now, message, &reference),
+                    Err(used_up) => {
+                        // A leave is never refused: whoever wants to go may. It counts all the same.
+                        if matches!(message, ClientMessage::Leave { .. }) {
+                            self.obey(now, message, &None);
+                        }
+                        self.overdraw(now, used_up, 1, &reference);
                     }
-                    _ => self.obey(now, message, &reference),
                 }
             }
             Err(error) => self.offend(now, &error, &reference, CloseReason::ProtocolAbused),
@@ -44,6 +50,7 @@ impl Session {
             return;
         }
         self.heartbeat.heard(now.at);
+        self.unfinished = None;
         let error = CommandError::new(ErrorCode::BadMessage, "messages are text, not binary");
         self.offend(now, &error, &None, CloseReason::ProtocolAbused);
     }

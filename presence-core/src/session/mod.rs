@@ -9,6 +9,7 @@ mod auth;
 mod budget;
 mod commands;
 mod heartbeat;
+mod pace;
 mod quality;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::error::{CloseReason, CommandError};
 use crate::feed::{FeedReader, Gathered};
 use crate::frame::{Frame, Message};
 use crate::id::{ConnectionId, RoomId, SessionId, UserId};
-use crate::limits::Limits;
+use crate::limits::{Limits, RateLimit};
 use crate::port::transport::{Sent, Silence};
 use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
@@ -26,7 +27,7 @@ use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Since};
 pub use auth::{Credentials, Proof};
 use auth::{Rights, Wanted};
-use budget::{Budget, Offences};
+use budget::{Budgets, Offences};
 use heartbeat::{Beat, Heartbeat};
 pub use quality::Quality;
 
@@ -92,6 +93,8 @@ pub enum SessionOutput {
     RoundTrip(Duration),
     /// A client message was taken in, of this type.
     Received(&'static str),
+    /// Too much came.
+    Limited(RateLimit),
     /// An error was answered.
     Refused(crate::error::ErrorCode),
 }
@@ -129,12 +132,14 @@ pub struct Session {
     default_room: RoomId,
     phase: Phase,
     heartbeat: Heartbeat,
-    budget: Budget,
+    budgets: Budgets,
     offences: Offences,
     entries: u32,
     rooms: Vec<Seat>,
     /// Written before anything that the rooms say.
     outbox: Vec<Frame>,
+    /// Since when a message is on its way that has not come whole.
+    unfinished: Option<Timestamp>,
     /// Since when the peer has not read all that it was sent.
     stalled: Option<Timestamp>,
     outputs: Vec<SessionOutput>,
@@ -191,11 +196,12 @@ impl Session {
             default_room,
             phase: Phase::Opening { until, wanted, session, chosen_by, entry },
             heartbeat: Heartbeat::new(now.at, silence),
-            budget: Budget::new(now.at, &limits),
+            budgets: Budgets::default(),
             offences: Offences::default(),
             entries: 0,
             rooms: Vec::new(),
             outbox: Vec::new(),
+            unfinished: None,
             stalled: None,
             outputs: Vec::new(),
             limits,
@@ -270,7 +276,10 @@ impl Session {
             Phase::Opening { until, .. } => Some(*until),
             Phase::Ready(identity) => {
                 let stall = self.stalled.map(|since| since + self.limits.stall);
-                [Some(self.heartbeat.next()), stall, identity.rights.until()].into_iter().flatten().min()
+                [Some(self.heartbeat.next()), stall, self.unfinished_until(), identity.rights.until()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Phase::Closed => None,
         }
@@ -286,6 +295,9 @@ impl Session {
                 }
                 if self.stalled.is_some_and(|since| since + self.limits.stall <= now.at) {
                     return self.close(CloseReason::SlowConsumer);
+                }
+                if self.unfinished_until().is_some_and(|until| until <= now.at) {
+                    return self.give_up_waiting();
                 }
                 self.beat(now);
             }

@@ -81,7 +81,7 @@ async fn in_time<T>(what: impl Future<Output = T>) -> Result<T> {
 async fn next(transport: &mut dyn Transport) -> Result<Incoming> {
     loop {
         match in_time(transport.recv()).await?? {
-            Incoming::Alive | Incoming::Pong => {}
+            Incoming::Alive | Incoming::Pong | Incoming::Control(_) | Incoming::Partial => {}
             incoming => return Ok(incoming),
         }
     }
@@ -233,7 +233,7 @@ async fn a_message_beyond_the_limit_is_an_error(fixture: &dyn Fixture) -> Result
     }
     loop {
         match in_time(transport.recv()).await? {
-            Ok(Incoming::Alive) => {}
+            Ok(Incoming::Alive | Incoming::Control(_) | Incoming::Partial) => {}
             Err(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX }) => return Ok(()),
             other => bail!("{other:?}"),
         }
