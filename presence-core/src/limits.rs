@@ -137,8 +137,8 @@ impl Default for Limits {
 
             messages_per_second: 120,
             messages_burst: 240,
-            user_messages_per_second: 240,
-            user_messages_burst: 480,
+            user_messages_per_second: 600,
+            user_messages_burst: 1_200,
             joins_per_second: 10,
             joins_burst: 100,
             control_per_second: 10,

@@ -15,14 +15,15 @@ use tracing::{error, info, warn};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::connection::Connections;
 use crate::connection::registry::Registry;
+use crate::connection::{Connections, Parts};
 use crate::data_dir::DataDir;
 use crate::handover;
 use crate::http::Router;
 use crate::http::accept::Acceptor;
 use crate::http::set_patience;
 use crate::http::tls::{Tls, TlsError};
+use crate::limits::AddressLimits;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::service;
@@ -133,7 +134,15 @@ impl Server {
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
         let kept = kept.unwrap_or_default();
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
-        let connections = Connections::new(limits, clock, metrics.clone(), shards.clone(), Arc::clone(&auth));
+        let addresses = Arc::new(AddressLimits::new(&config, clock)?);
+        let parts = Parts {
+            addresses,
+            clock,
+            metrics: metrics.clone(),
+            shards: shards.clone(),
+            auth: Arc::clone(&auth),
+        };
+        let connections = Connections::new(&config, parts);
         let (config, connections) = (Arc::new(config), Arc::new(connections));
         let router =
             Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone());

@@ -3,7 +3,7 @@
 //! # Code map
 //! - [`app`]: configuration → shards → bind → run → drain.
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
-//! - [`http`]: listener, router, page; [`auth`]: who may.
+//! - [`http`]: listener, router, page; [`auth`]: who may; [`limits`]: how much.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`healthcheck`]: asks a running server; [`service`]: tells the service manager.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
@@ -28,6 +28,7 @@ mod data_dir;
 mod handover;
 pub mod healthcheck;
 pub mod http;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 mod random;

@@ -16,6 +16,8 @@ use presence_core::session::Quality;
 use presence_core::shard::{Shard, Tally};
 use presence_core::wire::{ClientMessage, SnapshotReason};
 
+use crate::limits::Bound;
+
 const CONNECTIONS: &str = "presence_connections";
 const OPENED: &str = "presence_connections_opened_total";
 const DISCONNECTS: &str = "presence_disconnects_total";
@@ -42,6 +44,7 @@ const RTT: &str = "presence_heartbeat_rtt_seconds";
 const DELIVERY: &str = "presence_delivery_seconds";
 const INBOX: &str = "presence_shard_inbox_inputs";
 const ACCEPT_ERRORS: &str = "presence_accept_errors_total";
+const RATE_LIMITED: &str = "presence_rate_limited_total";
 const REFUSED: &str = "presence_connections_refused_total";
 const TOKENS_REFUSED: &str = "presence_tokens_refused_total";
 const TLS_HANDSHAKES: &str = "presence_tls_handshakes_total";
@@ -107,6 +110,7 @@ fn describe() {
     describe_histogram!(DELIVERY, Unit::Seconds, "From a change to its write, one sample per hand-out.");
     describe_gauge!(INBOX, Unit::Count, "Inputs that wait for a shard, by shard.");
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted, by error.");
+    describe_counter!(RATE_LIMITED, Unit::Count, "Messages and requests that were too many, by limit.");
     describe_counter!(REFUSED, Unit::Count, "Connections that were turned away, by reason.");
     describe_counter!(TOKENS_REFUSED, Unit::Count, "Tokens that were not good, by reason.");
     describe_counter!(TLS_HANDSHAKES, Unit::Count, "TLS handshakes, by outcome.");
@@ -208,6 +212,19 @@ impl Metrics {
 
     pub(crate) fn connection_refused(&self, reason: &'static str) {
         counter!(REFUSED, "reason" => reason).increment(1);
+    }
+
+    /// Somebody went beyond a bound of addresses or users.
+    pub(crate) fn refused(&self, bound: Bound) {
+        if bound.is_of_connections() {
+            self.connection_refused(bound.as_str());
+        } else {
+            self.rate_limited(bound.as_str());
+        }
+    }
+
+    pub(crate) fn rate_limited(&self, limit: &'static str) {
+        counter!(RATE_LIMITED, "limit" => limit).increment(1);
     }
 
     pub(crate) fn accept_failed(&self, error: &'static str) {

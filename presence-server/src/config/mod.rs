@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use presence_core::limits::Limits;
+use presence_core::limits::{Limits, LimitsError};
 use presence_core::rights::UserIds;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Settled;
 use crate::http::origin::{Nearby, Origins};
+use crate::limits::TrustedProxies;
 
 pub use flags::Task;
 pub use read::{Asked, ConfigError, read};
@@ -45,7 +46,17 @@ pub struct Config {
     pub tls_cert_file: PathBuf,
     pub tls_key_file: PathBuf,
     pub allowed_origins: Vec<String>,
+    pub trusted_proxies: Vec<String>,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub connections_per_user_max: usize,
+    pub unauthenticated_max: usize,
+    pub connects_per_second: u32,
+    pub connects_burst: u32,
+    pub requests_per_second: u32,
+    pub requests_burst: u32,
+    pub failed_auths_per_minute: u32,
+    pub addresses_max: usize,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub body_bytes_max: usize,
@@ -70,12 +81,14 @@ pub struct Config {
     pub large_room_tick_ms: u64,
     pub huge_room_tick_ms: u64,
     pub stall_ms: u64,
+    pub message_time_ms: u64,
     pub drain_ms: u64,
     pub handover_age_ms: u64,
 
     pub large_room_users: usize,
     pub huge_room_users: usize,
     pub message_bytes_max: usize,
+    pub fragments_max: u32,
     pub json_depth_max: usize,
     pub rooms_per_connection_max: usize,
     pub users_per_room_max: usize,
@@ -86,6 +99,12 @@ pub struct Config {
     pub avatar_bytes_max: usize,
     pub messages_per_second: u32,
     pub messages_burst: u32,
+    pub user_messages_per_second: u32,
+    pub user_messages_burst: u32,
+    pub joins_per_second: u32,
+    pub joins_burst: u32,
+    pub control_per_second: u32,
+    pub control_burst: u32,
     pub abuse_max: u32,
     pub abuse_window_ms: u64,
     pub feed_messages_max: usize,
@@ -130,10 +149,19 @@ fn millis(span: Duration) -> u64 {
     span.as_millis() as u64
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
+/// Makes the defaults of a list of settings, which is as long as it is.
+macro_rules! defaults {
+    ($limits:ident: $($setting:ident: $default:expr,)*) => {
+        impl Default for Config {
+            fn default() -> Self {
+                let $limits = Limits::default();
+                Self { $($setting: $default,)* }
+            }
+        }
+    };
+}
+
+defaults! { limits:
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT),
             token_secret: Secret::default(),
             token_secret_file: String::new(),
@@ -148,7 +176,17 @@ impl Default for Config {
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
             allowed_origins: Vec::new(),
+            trusted_proxies: vec!["127.0.0.0/8".to_owned(), "::1".to_owned()],
             connections_max: 1_000_000,
+            connections_per_address_max: 2_000,
+            connections_per_user_max: 64,
+            unauthenticated_max: 10_000,
+            connects_per_second: 50,
+            connects_burst: 500,
+            requests_per_second: 1_000,
+            requests_burst: 3_000,
+            failed_auths_per_minute: 60,
+            addresses_max: 100_000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
             body_bytes_max: 256 * 1024,
@@ -173,12 +211,14 @@ impl Default for Config {
             large_room_tick_ms: millis(limits.large_room_tick),
             huge_room_tick_ms: millis(limits.huge_room_tick),
             stall_ms: millis(limits.stall),
+            message_time_ms: millis(limits.message_time),
             drain_ms: millis(limits.drain),
             handover_age_ms: 300_000,
 
             large_room_users: limits.large_room_users,
             huge_room_users: limits.huge_room_users,
             message_bytes_max: limits.message_bytes_max,
+            fragments_max: 64,
             json_depth_max: limits.json_depth_max,
             rooms_per_connection_max: limits.rooms_per_connection_max,
             users_per_room_max: limits.users_per_room_max,
@@ -189,6 +229,12 @@ impl Default for Config {
             avatar_bytes_max: limits.avatar_bytes_max,
             messages_per_second: limits.messages_per_second,
             messages_burst: limits.messages_burst,
+            user_messages_per_second: limits.user_messages_per_second,
+            user_messages_burst: limits.user_messages_burst,
+            joins_per_second: limits.joins_per_second,
+            joins_burst: limits.joins_burst,
+            control_per_second: limits.control_per_second,
+            control_burst: limits.control_burst,
             abuse_max: limits.abuse_max,
             abuse_window_ms: millis(limits.abuse_window),
             feed_messages_max: limits.feed_messages_max,
@@ -200,8 +246,6 @@ impl Default for Config {
             gather_bytes_max: limits.gather_bytes_max,
             mailbox_max: limits.mailbox_max,
             shard_inbox_max: limits.shard_inbox_max,
-        }
-    }
 }
 
 impl Config {
@@ -221,6 +265,7 @@ impl Config {
             large_room_tick: span(self.large_room_tick_ms),
             huge_room_tick: span(self.huge_room_tick_ms),
             stall: span(self.stall_ms),
+            message_time: span(self.message_time_ms),
             drain: span(self.drain_ms),
 
             large_room_users: self.large_room_users,
@@ -237,6 +282,12 @@ impl Config {
             avatar_bytes_max: self.avatar_bytes_max,
             messages_per_second: self.messages_per_second,
             messages_burst: self.messages_burst,
+            user_messages_per_second: self.user_messages_per_second,
+            user_messages_burst: self.user_messages_burst,
+            joins_per_second: self.joins_per_second,
+            joins_burst: self.joins_burst,
+            control_per_second: self.control_per_second,
+            control_burst: self.control_burst,
             abuse_max: self.abuse_max,
             abuse_window: span(self.abuse_window_ms),
             feed_messages_max: self.feed_messages_max,
@@ -267,7 +318,30 @@ impl Config {
         Origins::new(&self.allowed_origins, Nearby::Strangers)?;
         crate::logging::filter(&self.log_level)?;
         self.tls_files()?;
+        self.check_bounds()?;
+        TrustedProxies::parse(&self.trusted_proxies)?;
         Ok(())
+    }
+
+    /// Bounds that nothing could pass would be a server that serves nobody.
+    fn check_bounds(&self) -> Result<(), LimitsError> {
+        let bounds = [
+            ("connections_max", self.connections_max),
+            ("connections_per_address_max", self.connections_per_address_max),
+            ("connections_per_user_max", self.connections_per_user_max),
+            ("unauthenticated_max", self.unauthenticated_max),
+            ("connects_per_second", self.connects_per_second as usize),
+            ("connects_burst", self.connects_burst as usize),
+            ("requests_per_second", self.requests_per_second as usize),
+            ("requests_burst", self.requests_burst as usize),
+            ("failed_auths_per_minute", self.failed_auths_per_minute as usize),
+            ("addresses_max", self.addresses_max),
+            ("fragments_max", self.fragments_max as usize),
+        ];
+        match bounds.into_iter().find(|(_, bound)| *bound == 0) {
+            Some((field, _)) => Err(LimitsError { field, rule: "must be at least 1" }),
+            None => Ok(()),
+        }
     }
 
     /// The files with the certificate and its key, if the server is to speak TLS itself.

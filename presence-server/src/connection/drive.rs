@@ -16,9 +16,10 @@ use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
 
-use super::Connections;
 use super::mailbox::{Mail, Mailbox};
 use super::status::ConnectionStatus;
+use super::{Connections, Places};
+use crate::limits::Refused;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -39,6 +40,7 @@ pub(super) struct Drive {
     armed: Option<Timestamp>,
     wire: Wire,
     measure: Option<Timestamp>,
+    places: Places,
 }
 
 /// Whether the peer keeps up.
@@ -70,6 +72,7 @@ impl Drive {
         session: Session,
         mailbox: Arc<Mailbox>,
         generation: Generation,
+        places: Places,
     ) -> Self {
         let opened = shared.clock.now().at;
         Self {
@@ -84,6 +87,7 @@ impl Drive {
             armed: None,
             wire: Wire::Free,
             measure: None,
+            places,
         }
     }
 
@@ -129,9 +133,13 @@ impl Drive {
     /// Carries out one thing, as far as that goes without waiting. What has to wait is boxed: it is rare, and an idle
     /// connection should not keep room for it.
     fn carry_out(&mut self, output: SessionOutput) -> Step {
-        let (generation, shared) = (self.generation, &self.shared);
+        let (generation, shared) = (self.generation, Arc::clone(&self.shared));
         match output {
             SessionOutput::Attach { user, session } => {
+                if let Err(refused) = self.take_place(&user) {
+                    self.turn_away(refused);
+                    return Step::Done;
+                }
                 let connection = self.session.connection();
                 info!(%connection, %user, %session, generation = generation.number(), "session attached");
                 self.user = Some(user.clone());
@@ -160,6 +168,7 @@ impl Drive {
                 let (connection, number) = (self.session.connection(), self.received);
                 debug!(%connection, correlation = %format_args!("{connection}-{number}"), kind, "message received");
             }
+            SessionOutput::Limited(limit) => shared.metrics.rate_limited(limit.as_str()),
             SessionOutput::Refused(code) => {
                 shared.metrics.error_answered(code);
                 let (connection, number) = (self.session.connection(), self.received);
@@ -167,12 +176,38 @@ impl Drive {
                 debug!(%connection, %correlation, code = code.as_str(), "message refused");
             }
             SessionOutput::Verify(credentials) => {
-                let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| error.answer());
+                let address = self.transport.info().peer.ip();
+                if let Err(refused) = shared.addresses.check_auth(address) {
+                    self.turn_away(refused);
+                    return Step::Done;
+                }
+                let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| {
+                    shared.addresses.failed_auth(address);
+                    error.answer()
+                });
                 self.session.handle_verified(shared.clock.now(), *credentials, verdict);
             }
             SessionOutput::Close(reason) => return Step::Close(reason),
         }
         Step::Done
+    }
+
+    fn turn_away(&mut self, refused: Refused) {
+        self.shared.metrics.refused(refused.bound);
+        let error = CommandError::new(ErrorCode::RateLimited, refused.bound.sentence());
+        self.session.handle_crowded(&error.retry_after(refused.retry_after));
+    }
+
+    /// Takes a place among the connections of its user, unless it has one, and pays together with them.
+    fn take_place(&mut self, user: &UserId) -> Result<(), Refused> {
+        let place = match self.places.user.take() {
+            Some(place) => place,
+            None => self.shared.users().enter(user)?,
+        };
+        self.session.share_budget(Arc::clone(&place.share().messages));
+        self.places.user = Some(place);
+        self.places.unknown = None;
+        Ok(())
     }
 
     /// Writes what waits, if the peer keeps up.
@@ -253,6 +288,8 @@ impl Drive {
             }
             Event::Incoming(Ok(Incoming::Pong)) => self.session.handle_pong(now),
             Event::Incoming(Ok(Incoming::Alive)) => self.session.handle_alive(now),
+            Event::Incoming(Ok(Incoming::Control(count))) => self.session.handle_control(now, count),
+            Event::Incoming(Ok(Incoming::Partial)) => self.session.handle_partial(now),
             Event::Incoming(Ok(Incoming::Drained)) => {
                 self.wire = Wire::Free;
                 self.session.handle_sent(now, Sent::All);

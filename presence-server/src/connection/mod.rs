@@ -18,13 +18,17 @@ use tracing::info;
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::limits::{
+    AddressLimits, AddressPlace, Refused, UnknownLimit, UnknownPlace, UserLimits, UserPlace,
+};
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
 use drive::Drive;
 use mailbox::Mailbox;
 use pacemaker::Pacemaker;
-use registry::Registry;
+use registry::{Owner, Registry};
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -36,10 +40,13 @@ pub struct Connections {
     auth: Arc<Auth>,
     pacemaker: Pacemaker,
     registry: Registry,
+    addresses: Arc<AddressLimits>,
+    users: Arc<UserLimits>,
+    unknown: UnknownLimit,
 }
 
 /// What a request said about the connection that it opens.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Hello {
     /// How it is known to whom it belongs.
     pub proof: Proof,
@@ -51,13 +58,85 @@ pub struct Hello {
     pub room: Option<RoomId>,
     /// Whether it enters that room by itself.
     pub entry: OwnEntry,
+    /// What it takes up.
+    pub places: Places,
+}
+
+/// What all connections work with.
+#[derive(Debug)]
+pub struct Parts {
+    /// What addresses may do.
+    pub addresses: Arc<AddressLimits>,
+    /// The clock.
+    pub clock: Clock,
+    /// The counts.
+    pub metrics: Metrics,
+    /// The rooms.
+    pub shards: Shards,
+    /// Who may.
+    pub auth: Arc<Auth>,
+}
+
+/// What a connection takes up of what is limited, for as long as it lives.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Of its address.
+    pub address: Option<Arc<AddressPlace>>,
+    /// Of its user, once that is known.
+    pub user: Option<UserPlace>,
+    /// Of nobody, until then.
+    pub unknown: Option<UnknownPlace>,
 }
 
 impl Connections {
     /// Connections that meet in the rooms of `shards`, each with somebody whom `auth` knows.
-    pub fn new(limits: Arc<Limits>, clock: Clock, metrics: Metrics, shards: Shards, auth: Arc<Auth>) -> Self {
+    pub fn new(config: &Config, parts: Parts) -> Self {
+        let Parts { addresses, clock, metrics, shards, auth } = parts;
+        let limits = Arc::new(config.limits());
         let (pacemaker, registry) = (Pacemaker::new(), Registry::default());
-        Self { limits, clock, metrics, shards, auth, pacemaker, registry }
+        let users = Arc::new(UserLimits::new(config.connections_per_user_max, &limits, clock));
+        let unknown = UnknownLimit::new(config.unauthenticated_max);
+        Self { limits, clock, metrics, shards, auth, pacemaker, registry, addresses, users, unknown }
+    }
+
+    /// What addresses may do.
+    pub fn addresses(&self) -> &Arc<AddressLimits> {
+        &self.addresses
+    }
+
+    /// What users may do.
+    pub fn users(&self) -> &Arc<UserLimits> {
+        &self.users
+    }
+
+    /// Finds a place for a connection that is to open: beside the others of its user, or among those who have not said
+    /// who they are.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn admit(&self, hello: &mut Hello) -> Result<(), Refused> {
+        let user = match &hello.proof {
+            Proof::Token(grant) => Some(grant.user()),
+            Proof::Word(user) => user.as_ref(),
+            Proof::Awaited => None,
+        };
+        let admitted = match user {
+            Some(user) => self.users.enter(user).map(|place| hello.places.user = Some(place)),
+            None => self.unknown.enter().map(|place| hello.places.unknown = Some(place)),
+        };
+        admitted.inspect_err(|refused| self.metrics.refused(refused.bound))
+    }
+
+    /// Whether more may be posted to a connection now: what its user has no budget for is best left with the client.
+    ///
+    /// # Errors
+    /// If its user has sent more than it may.
+    pub fn may_post(&self, connection: &str) -> Result<(), Refused> {
+        let checked = match self.registry.owner(connection) {
+            Owner::User(user) => self.users.check(&user),
+            Owner::Unknown | Owner::NoConnection => Ok(()),
+        };
+        checked.inspect_err(|refused| self.metrics.refused(refused.bound))
     }
 
     /// The timers of the connections; somebody has to run them.
@@ -98,9 +177,10 @@ impl Connections {
             peer = %transport_info.peer,
             "connection opened"
         );
+        let places = hello.places;
         let session = Session::open(self.clock.now(), opening, Arc::clone(&self.limits));
         let generation = self.shards.next_generation();
-        let drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation);
+        let drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation, places);
         tokio::spawn(Box::new(drive).run());
     }
 }
@@ -169,11 +249,14 @@ mod tests {
     /// P5: not even a bug of ours leaves a ghost.
     #[tokio::test]
     async fn a_connection_whose_task_panics_leaves_like_one_that_was_lost() -> Result<()> {
-        let limits = Arc::new(Limits { grace: Duration::from_millis(50), ..Limits::default() });
+        let config = Config { grace_ms: 50, going_away_grace_ms: 50, ..Config::default() };
         let (clock, metrics) = (Clock::start(), Metrics::new());
+        let limits = Arc::new(config.limits());
         let shards = Shards::start(1, &limits, Incarnation::from_random(1), clock, &metrics);
-        let auth = Auth::new(&crate::Config::default(), Arc::clone(&limits), clock, metrics.clone())?;
-        let connections = Arc::new(Connections::new(limits, clock, metrics, shards, Arc::new(auth)));
+        let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
+        let addresses = Arc::new(AddressLimits::new(&config, clock)?);
+        let parts = Parts { addresses, clock, metrics, shards, auth };
+        let connections = Arc::new(Connections::new(&config, parts));
         let (transport, mut ann) = pair();
         connections.open(Box::new(transport), hello("ann"));
         ann.send_texts(&[r#"{"type":"presence:join"}"#]).await?;

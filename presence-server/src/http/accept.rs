@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use super::answer::HttpError;
+use super::caller::Caller;
 use super::connection;
 use super::router::Router;
 use super::socket::Socket;
 use super::tls::Tls;
 use crate::clock::Clock;
+use crate::limits::UNTIL_SOMEBODY_LEAVES;
 use crate::metrics::Metrics;
 
 /// First and longest wait after a failed accept.
@@ -28,11 +33,8 @@ const COMPLAINT: Duration = Duration::from_secs(1);
 /// How long it may take to turn somebody away.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// What a connection that is one too many is told.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: application/json\r\n\
-    Content-Length: 73\r\nConnection: close\r\n\r\n\
-    {\"error\":{\"code\":\"busy\",\"message\":\"the server has too many connections\"}}";
+/// How many may be turned away with a word at the same time; others are without one.
+const REFUSALS_AT_ONCE: usize = 256;
 
 /// Accepts connections for a router.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Acceptor {
     connections_max: usize,
     tls: Option<Tls>,
     open: Arc<AtomicUsize>,
+    /// Leave to turn somebody away with a word.
+    refusals: Arc<Semaphore>,
     /// Given up for a moment when there is no other descriptor left.
     reserve: Option<File>,
 }
@@ -69,7 +73,19 @@ impl Acceptor {
         connections_max: usize,
     ) -> Self {
         let (open, reserve) = (Arc::default(), reserve());
-        Self { listener, router, metrics, clock, header_timeout, connections_max, tls: None, open, reserve }
+        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
+        Self {
+            listener,
+            router,
+            metrics,
+            clock,
+            header_timeout,
+            connections_max,
+            tls: None,
+            open,
+            refusals,
+            reserve,
+        }
     }
 
     /// Speaks TLS, if there is a certificate.
@@ -128,13 +144,23 @@ impl Acceptor {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.connection_refused("connections_max");
             debug!(%peer, reason = "connections_max", "connection refused");
-            // Behind TLS it would take a handshake to say so, which is what a full server can not afford.
-            if self.tls.is_none() {
-                tokio::spawn(tokio::time::timeout(REFUSAL, refuse(stream)));
-            }
-            return;
+            let error = HttpError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "the server has too many connections",
+            );
+            return self.turn_away(stream, error.retry_after(UNTIL_SOMEBODY_LEAVES));
         }
         let counted = Counted(Arc::clone(&self.open));
+        let place = match self.router.addresses().connect(peer.ip()) {
+            Ok(place) => place,
+            Err(refused) => {
+                self.metrics.refused(refused.bound);
+                debug!(%peer, reason = refused.bound.as_str(), "connection refused");
+                return self.turn_away(stream, refused.answer());
+            }
+        };
+        let caller = Caller::new(peer, place);
         let router = Arc::clone(&self.router);
         let (tls, header_timeout) = (self.tls.clone(), self.header_timeout);
         tokio::spawn(async move {
@@ -145,16 +171,30 @@ impl Acceptor {
                 Some(tls) => Box::pin(tls.handshake(stream, peer, header_timeout)).await,
             };
             if let Some(socket) = socket {
-                connection::serve(socket, peer, router, header_timeout).await;
+                connection::serve(socket, caller, router, header_timeout).await;
             }
         });
+    }
+
+    /// Tells somebody why not. A flood of them is not worth a word each.
+    fn turn_away(&self, stream: TcpStream, error: HttpError) {
+        // Behind TLS it would take a handshake to say so, which is what a full server can not afford.
+        if self.tls.is_none()
+            && let Ok(leave) = Arc::clone(&self.refusals).try_acquire_owned()
+        {
+            tokio::spawn(async move {
+                let _leave = leave;
+                // Who does not listen is left.
+                let _ = tokio::time::timeout(REFUSAL, refuse(stream, &error)).await;
+            });
+        }
     }
 }
 
 /// Says that there are too many, and hears the request out: a socket that is closed with unread input is reset, and
 /// what it said is lost.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(TOO_MANY).await?;
+async fn refuse(mut stream: TcpStream, error: &HttpError) -> io::Result<()> {
+    stream.write_all(&error.bare()).await?;
     stream.shutdown().await?;
     let mut ignored = [0; 512];
     while stream.read(&mut ignored).await? > 0 {}
@@ -171,16 +211,4 @@ fn is_about_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_says_its_length() {
-        let text = std::str::from_utf8(TOO_MANY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
-    }
 }

@@ -1,5 +1,7 @@
 //! Answers: bodies and errors in the shape that all routes share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -19,11 +21,13 @@ pub(crate) struct HttpError {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) field: Option<&'static str>,
+    /// When the same request may succeed.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl HttpError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), field: None }
+        Self { status, code, message: message.into(), field: None, retry_after: None }
     }
 
     pub(crate) fn field(
@@ -32,19 +36,54 @@ impl HttpError {
         field: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into(), field: Some(field) }
+        Self { status, code, message: message.into(), field: Some(field), retry_after: None }
+    }
+
+    /// The same error, with the time after which to try again.
+    #[must_use]
+    pub(crate) fn retry_after(self, span: Duration) -> Self {
+        Self { retry_after: Some(span), ..self }
     }
 
     pub(crate) fn answer(&self) -> Answer {
-        let error = ErrorDetail { code: self.code, message: &self.message, field: self.field };
-        let mut answer = encoded(self.status, &ErrorBody { error });
+        let mut answer = json(self.status, self.body());
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_seconds() {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         answer
+    }
+
+    /// The answer as bytes, for a connection that has not come as far as HTTP and will not.
+    pub(crate) fn bare(&self) -> Vec<u8> {
+        let body = self.body();
+        let mut bytes = format!(
+            "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n",
+            self.status,
+            body.len()
+        );
+        if let Some(seconds) = self.retry_after_seconds() {
+            bytes.push_str(&format!("Retry-After: {seconds}\r\n"));
+        }
+        bytes.push_str("\r\n");
+        let mut bytes = bytes.into_bytes();
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+
+    /// Whole seconds, and never too early.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        let told = self.retry_after.map(|span| span.as_millis().div_ceil(1000) as u64);
+        told.or((self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1))
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let retry_after_ms = self.retry_after.map(|span| span.as_millis() as u64);
+        let error =
+            ErrorDetail { code: self.code, message: &self.message, field: self.field, retry_after_ms };
+        serde_json::to_vec(&ErrorBody { error }).expect("these structs have no failing parts")
     }
 }
 
@@ -71,6 +110,10 @@ struct ErrorDetail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     field: Option<&'a str>,
+    /// When the same request may succeed, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry_after_ms: Option<u64>,
 }
 
 /// Something as a JSON body.

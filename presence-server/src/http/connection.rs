@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -17,6 +16,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tracing::debug;
 
+use super::caller::Caller;
 use super::router::Router;
 use super::socket::Socket;
 
@@ -61,14 +61,15 @@ pub(super) struct Leave {
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// Answers requests until the connection ends, or hands its socket over.
-pub(super) async fn serve(socket: Socket, peer: SocketAddr, router: Arc<Router>, header_timeout: Duration) {
+pub(super) async fn serve(socket: Socket, caller: Caller, router: Arc<Router>, header_timeout: Duration) {
+    let peer = caller.peer;
     let leaving: Arc<Mutex<Option<Leave>>> = Arc::default();
     let service = service_fn({
         let leaving = Arc::clone(&leaving);
         move |request: Request<Incoming>| -> Answering {
-            let (router, leaving) = (Arc::clone(&router), Arc::clone(&leaving));
+            let (router, leaving, caller) = (Arc::clone(&router), Arc::clone(&leaving), caller.clone());
             Box::pin(async move {
-                match router.answer(request, peer).await {
+                match router.answer(request, &caller).await {
                     Reply::Answer(answer) => Ok(answer),
                     Reply::Leave(leave) => {
                         put(&leaving, leave);

@@ -4,6 +4,7 @@ mod about;
 pub mod accept;
 pub(crate) mod answer;
 mod body;
+mod caller;
 mod connection;
 mod cors;
 mod debug_connections;

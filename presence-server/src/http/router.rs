@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::answer::{Answer, HttpError};
 use super::body::read_body;
+use super::caller::Caller;
 use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
@@ -22,6 +23,7 @@ use super::{
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
 use crate::connection::{Connections, Hello};
+use crate::limits::{AddressLimits, Refused};
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
@@ -63,18 +65,26 @@ impl Router {
         self.connections.registry().len()
     }
 
+    /// What addresses may do.
+    pub(super) fn addresses(&self) -> &Arc<AddressLimits> {
+        self.connections.addresses()
+    }
+
     /// Answers one request; never fails.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, caller: &Caller) -> Reply {
+        let caller = caller.of_request(self.addresses(), request.headers());
         let id = request_id(&request);
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let crossing = Crossing::of(&request, self.auth.origins());
         let found = routes::find(&method, &path);
         let label = found.label();
-        let replied = match crossing.answer(&request) {
-            Some(answered) => answered.map(Reply::Answer),
-            None => match found {
-                Found::Route(route, parameters) => self.route(route, &parameters, request, peer).await,
+        let allowed = self.addresses().request(caller.address()).map_err(|refused| self.refuse(refused));
+        let replied = match (allowed, crossing.answer(&request)) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(answered)) => answered.map(Reply::Answer),
+            (Ok(()), None) => match found {
+                Found::Route(route, parameters) => self.route(route, &parameters, request, &caller).await,
                 Found::OtherMethods { allow, .. } => Ok(Reply::Answer(other_methods(&method, &allow))),
                 Found::Nothing => Err(not_found()),
             },
@@ -82,7 +92,7 @@ impl Router {
         let mut reply = replied.unwrap_or_else(|error| Reply::Answer(error.answer()));
         let status = reply.status().as_u16();
         self.metrics.http_answered(label, status);
-        debug!(request = id.to_str().unwrap_or_default(), %peer, %method, route = label, status, "request answered");
+        debug!(request = id.to_str().unwrap_or_default(), peer = %caller.peer, %method, route = label, status, "request answered");
         let headers = reply.headers_mut();
         headers.insert(REQUEST_ID, id);
         crossing.mark(headers);
@@ -95,15 +105,15 @@ impl Router {
         route: &Route,
         parameters: &Parameters<'_>,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        caller: &Caller,
     ) -> Result<Reply, HttpError> {
-        let access = self.admit(route, &request)?;
+        let access = self.admit(route, &request, caller)?;
         let (shards, connections) = (&self.shards, &*self.connections);
         let query = request.uri().query();
         let answer = match route.call {
-            Call::WebSocket => return self.open(stream::web_socket, &request, peer).map(Reply::Leave),
-            Call::EventStream => return self.open(stream::event_stream, &request, peer).map(Reply::Leave),
-            Call::Post => self.post(parameters.text("connection_id"), request).await,
+            Call::WebSocket => return self.open(stream::web_socket, &request, caller).map(Reply::Leave),
+            Call::EventStream => return self.open(stream::event_stream, &request, caller).map(Reply::Leave),
+            Call::Post => self.post(parameters.text("connection_id"), request, caller).await,
             Call::Page => page::get(request.uri().path()).ok_or_else(not_found),
             Call::RoomPresence => {
                 presence::get(parameters.room()?, &access, query, request.headers(), shards).await
@@ -129,17 +139,22 @@ impl Router {
     /// Decides whether a request may have what its route gives, for all routes in this one place; what is left to the
     /// routes is which room or user it is about. Where nobody has to prove anything, a stranger's page still must not
     /// change anything for the user who looks at it.
-    fn admit(&self, route: &Route, request: &Request<Incoming>) -> Result<Access, HttpError> {
+    fn admit(
+        &self,
+        route: &Route,
+        request: &Request<Incoming>,
+        caller: &Caller,
+    ) -> Result<Access, HttpError> {
         let (headers, query) = (request.headers(), request.uri().query());
         if route.method != Method::GET {
             self.auth.origins().check(headers)?;
         }
         match route.who {
             Who::Anyone | Who::Connecting => Ok(Access::Anyone),
-            Who::User => self.auth.access(headers, query),
-            Who::Backend => self.backend(headers, query),
-            Who::Scraper => self.exposed(self.config.metrics_access, headers, query),
-            Who::Operator => self.exposed(self.config.debug_access, headers, query),
+            Who::User => self.proven(caller, || self.auth.access(headers, query)),
+            Who::Backend => self.proven(caller, || self.backend(headers, query)),
+            Who::Scraper => self.proven(caller, || self.exposed(self.config.metrics_access, headers, query)),
+            Who::Operator => self.proven(caller, || self.exposed(self.config.debug_access, headers, query)),
         }
     }
 
@@ -163,7 +178,7 @@ impl Router {
     }
 
     /// Opens a stream, whichever kind it is, for whomever the request proves or says to be.
-    fn open(&self, kind: Opener, request: &Request<Incoming>, peer: SocketAddr) -> Result<Leave, HttpError> {
+    fn open(&self, kind: Opener, request: &Request<Incoming>, caller: &Caller) -> Result<Leave, HttpError> {
         if self.draining.load(Ordering::Relaxed) {
             let message = "the server is going away";
             return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message));
@@ -171,14 +186,41 @@ impl Router {
         let (headers, query) = (request.headers(), request.uri().query());
         self.auth.origins().check(headers)?;
         let (hello, said) = query::hello(query, &self.limits)?;
-        let hello = Hello { proof: self.auth.proof(headers, query, said)?, ..hello };
-        kind(request, peer, hello, &self.config, &self.connections)
+        let proof = self.proven(caller, || self.auth.proof(headers, query, said))?;
+        let mut hello = Hello { proof, ..hello };
+        let place = caller.place_of_stream(self.addresses());
+        hello.places.address = Some(place.map_err(|refused| self.refuse(refused))?);
+        kind(request, caller.peer, hello, &self.config, &self.connections)
     }
 
-    async fn post(&self, connection: &str, request: Request<Incoming>) -> Result<Answer, HttpError> {
+    /// Counts who fails to prove who it is, and does not even look at what an address brings that has failed too often.
+    fn proven<T>(
+        &self,
+        caller: &Caller,
+        prove: impl FnOnce() -> Result<T, HttpError>,
+    ) -> Result<T, HttpError> {
+        self.addresses().check_auth(caller.address()).map_err(|refused| self.refuse(refused))?;
+        prove().inspect_err(|error| {
+            if error.status == StatusCode::UNAUTHORIZED {
+                self.addresses().failed_auth(caller.address());
+            }
+        })
+    }
+
+    fn refuse(&self, refused: Refused) -> HttpError {
+        self.metrics.refused(refused.bound);
+        refused.answer()
+    }
+
+    async fn post(
+        &self,
+        connection: &str,
+        request: Request<Incoming>,
+        caller: &Caller,
+    ) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
         let owner = self.connections.registry().owner(connection);
-        self.auth.may_post(&head.headers, head.uri.query(), owner)?;
+        self.proven(caller, || self.auth.may_post(&head.headers, head.uri.query(), owner))?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
         let body = read_body(body, self.config.body_bytes_max, timeout).await?;
         stream::post(connection, &body, &self.config, &self.connections)

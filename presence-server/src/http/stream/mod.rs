@@ -29,17 +29,19 @@ mod opening {
     use crate::http::answer::HttpError;
     use crate::http::connection::Leave;
     use crate::http::socket::Socket;
+    use crate::limits::Refused;
 
     /// A connection opens as soon as the head of the answer has been written.
     pub(super) fn open<T: Transport>(
         head: Response<()>,
         connections: &Arc<Connections>,
-        hello: Hello,
+        mut hello: Hello,
         transport: impl FnOnce(Socket, Bytes) -> T + Send + 'static,
-    ) -> Leave {
+    ) -> Result<Leave, HttpError> {
+        connections.admit(&mut hello).map_err(Refused::answer)?;
         let connections = Arc::clone(connections);
         let then = Box::new(move |socket, early| connections.open(Box::new(transport(socket, early)), hello));
-        Leave { head, then }
+        Ok(Leave { head, then })
     }
 
     /// A stream is opened by a request without a body; what follows such a request is the stream's.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -18,7 +19,11 @@ use crate::config::Config;
 use crate::connection::{Connections, Hello};
 use crate::http::answer::{Answer, HttpError, json};
 use crate::http::connection::Leave;
+use crate::limits::Refused;
 use crate::random;
+
+/// How long it may take until what waits has been taken in.
+const UNTIL_TAKEN_IN: Duration = Duration::from_secs(1);
 
 /// Opens an event stream, which enters the room of its URL by itself, from where `Last-Event-ID` has read it.
 pub(in crate::http) fn event_stream(
@@ -47,7 +52,7 @@ pub(in crate::http) fn event_stream(
         }
     }
     let config = SseConfig { message_bytes_max: config.message_bytes_max, posts_max: config.posts_max };
-    Ok(open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config)))
+    open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config))
 }
 
 /// Who enters a room with a stream and says nothing of itself: a bare `EventSource` can not say it later. Nobody, if
@@ -73,6 +78,7 @@ pub(in crate::http) fn post(
         let message = "this connection is no event stream: send on the connection itself";
         HttpError::field(StatusCode::CONFLICT, "conflict", "connection_id", message)
     })?;
+    connections.may_post(connection).map_err(Refused::answer)?;
     let texts = messages_of(body, config.posts_max)
         .map_err(|error| HttpError::new(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))?;
     inlet.post(texts).map_err(|error| refused(&error))?;
@@ -85,5 +91,9 @@ fn refused(error: &PostError) -> HttpError {
         PostError::Full { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         PostError::Over => (StatusCode::CONFLICT, "conflict"),
     };
-    HttpError::new(status, code, error.to_string())
+    let refused = HttpError::new(status, code, error.to_string());
+    match error {
+        PostError::Full { .. } => refused.retry_after(UNTIL_TAKEN_IN),
+        PostError::TooLarge { .. } | PostError::Over => refused,
+    }
 }

@@ -1,0 +1,101 @@
+//! What addresses and users may do over all their connections, and what nobody may do without saying who it is. What one
+//! connection may do alone is the session's affair.
+
+mod address;
+mod proxies;
+mod recent;
+mod unknown;
+mod user;
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+pub use address::{AddressLimits, AddressPlace};
+pub use proxies::TrustedProxies;
+pub use unknown::{UnknownLimit, UnknownPlace};
+pub use user::{UserLimits, UserPlace, UserShare};
+
+use crate::http::answer::HttpError;
+
+/// When somebody may come again who has to wait for another to leave.
+pub(crate) const UNTIL_SOMEBODY_LEAVES: Duration = Duration::from_secs(5);
+
+/// A bound that something would have gone beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Connections of one address at once.
+    ConnectionsPerAddress,
+    /// New connections of one address in a time.
+    Connects,
+    /// Requests of one address in a time.
+    Requests,
+    /// Failed attempts of one address to prove who it is.
+    FailedAuths,
+    /// Connections of one user at once.
+    ConnectionsPerUser,
+    /// Messages of one user in a time.
+    UserMessages,
+    /// Connections of nobody in particular, all in all.
+    Unauthenticated,
+}
+
+impl Bound {
+    /// The word that metrics have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectionsPerAddress => "connections_per_address_max",
+            Self::Connects => "connects",
+            Self::Requests => "requests",
+            Self::FailedAuths => "failed_auths",
+            Self::ConnectionsPerUser => "connections_per_user_max",
+            Self::UserMessages => "user_messages",
+            Self::Unauthenticated => "unauthenticated_max",
+        }
+    }
+
+    /// Whether it bounds connections, not what they do.
+    pub const fn is_of_connections(self) -> bool {
+        match self {
+            Self::ConnectionsPerAddress
+            | Self::Connects
+            | Self::ConnectionsPerUser
+            | Self::Unauthenticated => true,
+            Self::Requests | Self::FailedAuths | Self::UserMessages => false,
+        }
+    }
+
+    /// What somebody is told who went beyond it.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ConnectionsPerAddress => "your address has too many connections",
+            Self::Connects => "your address connects more often than it may",
+            Self::Requests => "your address asks more often than it may",
+            Self::FailedAuths => "your address has failed too often to prove who it is",
+            Self::ConnectionsPerUser => "this user has too many connections",
+            Self::UserMessages => "your connections together send more than they may",
+            Self::Unauthenticated => "too many connections have not said who they are; say it in the request",
+        }
+    }
+}
+
+/// Somebody went beyond a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", bound.sentence())]
+pub struct Refused {
+    /// Which one.
+    pub bound: Bound,
+    /// When the same may succeed.
+    pub retry_after: Duration,
+}
+
+impl Refused {
+    /// The answer over HTTP: the asker's own doing is 429, the doing of others 503.
+    pub(crate) fn answer(self) -> HttpError {
+        let (status, code) = match self.bound {
+            Bound::Unauthenticated => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            _ => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        };
+        HttpError::new(status, code, self.bound.sentence()).retry_after(self.retry_after)
+    }
+}

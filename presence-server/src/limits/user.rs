@@ -1,0 +1,169 @@
+//! What all connections of one user share: how many there are, and how much they send.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use presence_core::id::UserId;
+use presence_core::limits::{Limits, RateLimit};
+use presence_core::rate::{Bucket, Rate, SharedBucket};
+use presence_core::time::Timestamp;
+
+use super::recent::Recent;
+use super::{Bound, Refused, UNTIL_SOMEBODY_LEAVES};
+use crate::clock::Clock;
+
+/// Users who are gone and whose budget is remembered until it would be full again.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// The users who have connections.
+#[derive(Debug)]
+pub struct UserLimits {
+    connections_max: usize,
+    messages: Rate,
+    clock: Clock,
+    users: Mutex<Users>,
+}
+
+#[derive(Debug)]
+struct Users {
+    here: HashMap<UserId, Here>,
+    /// Who comes back must not find a full budget because of having been away.
+    gone: Recent<UserId, Bucket>,
+}
+
+#[derive(Debug)]
+struct Here {
+    connections: usize,
+    share: Arc<UserShare>,
+}
+
+/// What a user's connections share.
+#[derive(Debug)]
+pub struct UserShare {
+    user: UserId,
+    /// What they have left to send.
+    pub messages: Arc<SharedBucket>,
+}
+
+/// One connection of a user, for as long as the value lives.
+#[derive(Debug)]
+pub struct UserPlace {
+    share: Arc<UserShare>,
+    limits: Arc<UserLimits>,
+}
+
+impl UserLimits {
+    /// At most `connections_max` connections each; how much they may send is in `limits`.
+    pub fn new(connections_max: usize, limits: &Limits, clock: Clock) -> Self {
+        let messages = limits.rate(RateLimit::UserMessages);
+        let gone = Recent::new(REMEMBERED_MAX, messages.refill());
+        let users = Mutex::new(Users { here: HashMap::new(), gone });
+        Self { connections_max, messages, clock, users }
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().expect("nothing panics while it holds the users")
+    }
+
+    /// One more connection of this user.
+    ///
+    /// # Errors
+    /// If it has as many as it may have.
+    pub fn enter(self: &Arc<Self>, user: &UserId) -> Result<UserPlace, Refused> {
+        let mut users = self.users();
+        let Users { here, gone } = &mut *users;
+        let here = here.entry(user.clone()).or_insert_with(|| {
+            let bucket = gone.remove(user).unwrap_or_default();
+            let messages = Arc::new(SharedBucket::new(bucket));
+            Here { connections: 0, share: Arc::new(UserShare { user: user.clone(), messages }) }
+        });
+        if here.connections >= self.connections_max {
+            return Err(Refused { bound: Bound::ConnectionsPerUser, retry_after: UNTIL_SOMEBODY_LEAVES });
+        }
+        here.connections += 1;
+        let share = Arc::clone(&here.share);
+        Ok(UserPlace { share, limits: Arc::clone(self) })
+    }
+
+    /// Whether a user may send a message now.
+    ///
+    /// # Errors
+    /// If it has sent more than it may.
+    pub fn check(&self, user: &UserId) -> Result<(), Refused> {
+        let bucket = self.users().here.get(user).map(|here| here.share.messages.bucket()).unwrap_or_default();
+        let checked = bucket.check(self.clock.now().at, self.messages);
+        checked.map_err(|retry_after: Duration| Refused { bound: Bound::UserMessages, retry_after })
+    }
+
+    fn leave(&self, share: &UserShare) {
+        let now: Timestamp = self.clock.now().at;
+        let mut users = self.users();
+        let Some(here) = users.here.get_mut(&share.user) else { return };
+        here.connections -= 1;
+        if here.connections == 0 {
+            users.here.remove(&share.user);
+            let bucket = share.messages.bucket();
+            if !bucket.is_full(now) {
+                *users.gone.entry(now, share.user.clone()) = bucket;
+            }
+        }
+    }
+}
+
+impl UserPlace {
+    /// What it shares with the user's other connections.
+    pub fn share(&self) -> &Arc<UserShare> {
+        &self.share
+    }
+}
+
+impl Drop for UserPlace {
+    fn drop(&mut self) {
+        self.limits.leave(&self.share);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_user_has_so_many_connections_and_others_have_their_own() {
+        let users = Arc::new(UserLimits::new(2, &Limits::default(), Clock::start()));
+        let (first, _second) = (users.enter(&user("ann")).unwrap(), users.enter(&user("ann")).unwrap());
+        assert_eq!(users.enter(&user("ann")).unwrap_err().bound, Bound::ConnectionsPerUser);
+        assert!(users.enter(&user("bob")).is_ok());
+        drop(first);
+        assert!(users.enter(&user("ann")).is_ok());
+    }
+
+    /// S6: coming back is no way to a new budget; and nothing is kept of who sent nothing.
+    #[test]
+    fn who_comes_back_finds_the_budget_that_was_left() {
+        let limits = Limits {
+            messages_per_second: 1,
+            messages_burst: 1,
+            user_messages_per_second: 1,
+            user_messages_burst: 1_000_000,
+            ..Limits::default()
+        };
+        let clock = Clock::start();
+        let users = Arc::new(UserLimits::new(9, &limits, clock));
+        let rate = limits.rate(RateLimit::UserMessages);
+        let place = users.enter(&user("ann")).unwrap();
+        let quiet = users.enter(&user("bob")).unwrap();
+        for _ in 0..1_000 {
+            place.share().messages.pay(clock.now().at, rate).unwrap();
+        }
+        let left = place.share().messages.bucket();
+        drop((place, quiet));
+        assert!(users.users().here.is_empty());
+        assert_eq!(users.users().gone.len(), 1);
+        assert_eq!(users.enter(&user("ann")).unwrap().share().messages.bucket(), left);
+    }
+}
