@@ -138,6 +138,9 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Decoded {
         Err(ScanError::LoneSurrogate) => {
             return unreadable("the message has an escape that is half a surrogate pair".to_owned());
         }
+        Err(ScanError::HugeNumber) => {
+            return unreadable("the message has a number beyond 1.8e308".to_owned());
+        }
     }
     let members = match serde_json::from_str::<Members<'_>>(text) {
         Ok(members) => members,

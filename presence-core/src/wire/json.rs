@@ -86,6 +86,8 @@ pub(super) enum ScanError {
     TooDeep,
     /// Half of a surrogate pair (RFC 8259 section 8.2): no text, and receivers would disagree on it.
     LoneSurrogate,
+    /// A number that is infinite for those who read it as most do (RFC 8259 section 6).
+    HugeNumber,
 }
 
 /// Looks for what a parser would let pass and a receiver might not.
@@ -106,11 +108,28 @@ pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), ScanError> {
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b'0'..=b'9' if !in_string => {
+                i += number_len(&text[i..])?;
+                continue;
+            }
             _ => {}
         }
         i += 1;
     }
     Ok(())
+}
+
+/// Bytes of the number that `text` begins with; whether it is a good one is for the parser to say.
+fn number_len(text: &str) -> Result<usize, ScanError> {
+    let is_of_number = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let len = text.bytes().position(|byte| !is_of_number(byte)).unwrap_or(text.len());
+    let number = &text[..len];
+    // Only these can be huge.
+    let suspect = len > 300 || number.bytes().any(|byte| matches!(byte, b'e' | b'E'));
+    if suspect && number.parse().is_ok_and(f64::is_infinite) {
+        return Err(ScanError::HugeNumber);
+    }
+    Ok(len)
 }
 
 /// Bytes of the escape that `bytes` begins with; a surrogate pair counts as one escape.
@@ -192,5 +211,17 @@ mod tests {
         assert_eq!(scan(r#"["\ud83d\ude00 \\ud800"]"#, 4), Ok(()));
         assert_eq!(scan(r#"["\ud83d"]"#, 4), Err(ScanError::LoneSurrogate));
         assert_eq!(scan(r#"["\ude00"]"#, 4), Err(ScanError::LoneSurrogate));
+    }
+
+    #[test]
+    fn a_number_that_is_infinite_for_others_is_found() {
+        let long = format!("[{}]", "9".repeat(400));
+        for huge in ["1e400", "-1E+309", r#"{"a":[1,1.5e999]}"#, &long] {
+            assert_eq!(scan(huge, 4), Err(ScanError::HugeNumber), "{huge}");
+        }
+        for fine in ["1e308", "-0.1e-400", r#"["1e400"]"#, "123456789012345678901234567890", "[1e, -]", "é1"]
+        {
+            assert_eq!(scan(fine, 4), Ok(()), "{fine}");
+        }
     }
 }

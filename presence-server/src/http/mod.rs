@@ -9,6 +9,7 @@ mod connection;
 mod cors;
 mod debug_connections;
 mod debug_room;
+mod framing;
 mod health;
 mod kick;
 mod openapi;

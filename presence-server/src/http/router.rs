@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use presence_core::limits::Limits;
 use tracing::debug;
@@ -18,7 +18,8 @@ use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
 use super::{
-    debug_connections, debug_room, health, kick, openapi, page, presence, query, rooms, stats, stream, users,
+    debug_connections, debug_room, framing, health, kick, openapi, page, presence, query, rooms, stats,
+    stream, users,
 };
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
@@ -79,7 +80,11 @@ impl Router {
         let crossing = Crossing::of(&request, self.auth.origins());
         let found = routes::find(&method, &path);
         let label = found.label();
-        let allowed = self.addresses().request(caller.address()).map_err(|refused| self.refuse(refused));
+        let framed = framing::check(&request);
+        let ambiguous = framed.is_err();
+        let allowed = framed.and_then(|()| {
+            self.addresses().request(caller.address()).map_err(|refused| self.refuse(refused))
+        });
         let replied = match (allowed, crossing.answer(&request)) {
             (Err(error), _) => Err(error),
             (Ok(()), Some(answered)) => answered.map(Reply::Answer),
@@ -94,6 +99,10 @@ impl Router {
         self.metrics.http_answered(label, status);
         debug!(request = id.to_str().unwrap_or_default(), peer = %caller.peer, %method, route = label, status, "request answered");
         let headers = reply.headers_mut();
+        if ambiguous {
+            // What follows such a request may be no request.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(REQUEST_ID, id);
         crossing.mark(headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

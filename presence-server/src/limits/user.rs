@@ -142,6 +142,20 @@ mod tests {
         assert!(users.enter(&user("ann")).is_ok());
     }
 
+    /// S6: whoever pays, and at the same time.
+    #[test]
+    fn connections_on_many_threads_pay_from_one_budget() {
+        let users = Arc::new(UserLimits::new(9, &Limits::default(), Clock::start()));
+        let (place, rate) = (users.enter(&user("ann")).unwrap(), Rate::per_second(1, 20));
+        let now = Timestamp::from_millis(1_000);
+        let pay = || (0..1_000).filter(|_| place.share().messages.pay(now, rate).is_ok()).count();
+        let paid: usize = std::thread::scope(|scope| {
+            let payers: Vec<_> = (0..4).map(|_| scope.spawn(pay)).collect();
+            payers.into_iter().map(|payer| payer.join().unwrap()).sum()
+        });
+        assert_eq!(paid, 20);
+    }
+
     /// S6: coming back is no way to a new budget; and nothing is kept of who sent nothing.
     #[test]
     fn who_comes_back_finds_the_budget_that_was_left() {

@@ -6,10 +6,17 @@ mod errors;
 #[cfg(feature = "sse")]
 mod event_stream;
 mod half_dead;
+#[cfg(all(feature = "ws", feature = "sse"))]
+mod hostile_http;
+mod hostile_json;
+#[cfg(all(feature = "ws", feature = "sse"))]
+mod hostile_ws;
 mod http;
 mod http_surface;
 mod join_leave;
 mod lagged;
+#[cfg(all(feature = "ws", feature = "sse"))]
+mod limits;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod moving;
 mod openapi;
