@@ -86,8 +86,10 @@ async fn the_connections_of_a_user_have_one_budget(kind: Kind) -> Result<()> {
         first.send(&json!({"type": "presence:heartbeat"})).await?;
         second.send(&json!({"type": "presence:heartbeat"})).await?;
     }
-    let (one, other) = tokio::join!(rate_limited(&mut first), rate_limited(&mut second));
-    let refusal = one.or(other)?;
+    let refusal = tokio::select! {
+        one = rate_limited(&mut first) => one?,
+        other = rate_limited(&mut second) => other?,
+    };
     ensure!(refusal.message.contains("together"), "{refusal:?}");
     // Another user is not concerned.
     let mut ann = server.enter(kind, "ann", "a", "doc").await?;
