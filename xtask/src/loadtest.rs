@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 
 /// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. With
 /// [`OVER_SSE`] behind its name a scenario runs over event streams.
-const SUITE: [(&str, &[&str], &[&str]); 7] = [
+const SUITE: [(&str, &[&str], &[&str]); 8] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
     ("idle-sse", &[], &[]),
@@ -22,16 +22,21 @@ const SUITE: [(&str, &[&str], &[&str]); 7] = [
     ("storm", &[], &[]),
     // A small feed, so that who stops reading falls off it within the test.
     ("slow", &[], SMALL_FEED),
+    // The attackers come from 127.0.0.2, which is to be an address like any other.
+    ("attack", &[], ONE_FRIEND),
 ];
 
 const OVER_SSE: &str = "-sse";
 
 const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 
+const ONE_FRIEND: &[&str] = &["--trusted-proxies", "127.0.0.1"];
+
 const HELP: &str = "\
 cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
-Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow.
+Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
+attack.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
 `cargo xtask loadtest fanout --help` shows the numbers of one.
 With --url a server that runs already is used, and what it costs is not measured.

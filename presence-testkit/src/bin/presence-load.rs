@@ -12,7 +12,7 @@ use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
-use presence_testkit::load::scenario::{churn, fanout, idle, run, slow, storm};
+use presence_testkit::load::scenario::{attack, churn, fanout, idle, run, slow, storm};
 
 /// Many clients, which count and measure what they receive.
 #[derive(Parser)]
@@ -69,6 +69,9 @@ enum Command {
     /// Some members stop reading.
     #[command(args_override_self = true)]
     Slow(slow::Slow),
+    /// Attackers of every kind beside well-behaved pairs.
+    #[command(args_override_self = true)]
+    Attack(attack::Assault),
     /// Makes one page of several outcomes.
     Report {
         /// Where to write it.
@@ -103,6 +106,7 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Churn(churn) => run(target()?, kind, |field| churn.run(field, "churn"))?,
         Command::Storm(storm) => run(target()?, kind, |field| storm.run(field))?,
         Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
+        Command::Attack(attack) => run(target()?, kind, |field| attack.run(field))?,
         Command::Report { html, outcomes } => {
             let read = |path: &PathBuf| anyhow::Ok(serde_json::from_str(&fs::read_to_string(path)?)?);
             let outcomes: Vec<Outcome> = outcomes.iter().map(read).collect::<Result<_>>()?;

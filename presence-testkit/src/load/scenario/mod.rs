@@ -1,6 +1,7 @@
 //! The scenarios. Each enters its clients, lets them do what it is about, and holds every view against the server's
 //! at the end.
 
+pub mod attack;
 pub mod churn;
 pub mod fanout;
 pub mod idle;

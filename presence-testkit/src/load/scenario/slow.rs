@@ -107,7 +107,7 @@ impl Slow {
 }
 
 /// The latencies of a stretch of time, and the server's memory at its end.
-async fn measure(field: &Field, what: &str, seconds: f64) -> Result<(Latencies, f64)> {
+pub(super) async fn measure(field: &Field, what: &str, seconds: f64) -> Result<(Latencies, f64)> {
     {
         let mut counts = field.ledger.borrow_mut();
         counts.latencies = latencies();
