@@ -75,6 +75,11 @@ pub struct Limits {
     pub joins_per_second: u32,
     /// Rooms that it may ask to enter at once; more is `rate_limited`.
     pub joins_burst: u32,
+    /// Rooms that all connections of one user may ask to enter in the long run, per second; one of them alone may always
+    /// do what a connection may.
+    pub user_joins_per_second: u32,
+    /// Rooms that they may ask to enter at once; more is `rate_limited`.
+    pub user_joins_burst: u32,
     /// Pings, pongs and other things without a message that one connection may send in the long run, per second.
     pub control_per_second: u32,
     /// How many of them it may send at once; more is `rate_limited`.
@@ -141,6 +146,8 @@ impl Default for Limits {
             user_messages_burst: 1_200,
             joins_per_second: 10,
             joins_burst: 100,
+            user_joins_per_second: 20,
+            user_joins_burst: 200,
             control_per_second: 10,
             control_burst: 20,
             abuse_max: 100,
@@ -177,13 +184,16 @@ pub enum RateLimit {
     UserMessages,
     /// The messages of one connection that enter a room.
     Joins,
+    /// The messages of all connections of one user that enter a room.
+    UserJoins,
     /// What one connection sends beside its messages.
     Control,
 }
 
 impl RateLimit {
     /// Every one, for metrics.
-    pub const ALL: [Self; 4] = [Self::Messages, Self::UserMessages, Self::Joins, Self::Control];
+    pub const ALL: [Self; 5] =
+        [Self::Messages, Self::UserMessages, Self::Joins, Self::UserJoins, Self::Control];
 
     /// The word that metrics have for it.
     pub const fn as_str(self) -> &'static str {
@@ -191,6 +201,7 @@ impl RateLimit {
             Self::Messages => "messages",
             Self::UserMessages => "user_messages",
             Self::Joins => "joins",
+            Self::UserJoins => "user_joins",
             Self::Control => "control",
         }
     }
@@ -201,6 +212,7 @@ impl RateLimit {
             Self::Messages => "this connection sends more than it may",
             Self::UserMessages => "your connections together send more than they may",
             Self::Joins => "this connection enters more rooms than it may in this time",
+            Self::UserJoins => "your connections together enter more rooms than they may in this time",
             Self::Control => "this connection sends more pings and pongs than it may",
         }
     }
@@ -216,6 +228,10 @@ impl Limits {
                 Rate::per_second(per_second, self.user_messages_burst.max(self.messages_burst))
             }
             RateLimit::Joins => Rate::per_second(self.joins_per_second, self.joins_burst),
+            RateLimit::UserJoins => {
+                let per_second = self.user_joins_per_second.max(self.joins_per_second);
+                Rate::per_second(per_second, self.user_joins_burst.max(self.joins_burst))
+            }
             RateLimit::Control => Rate::per_second(self.control_per_second, self.control_burst),
         }
     }

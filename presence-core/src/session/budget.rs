@@ -15,7 +15,30 @@ pub(super) struct Budgets {
     joins: Bucket,
     control: Bucket,
     /// What all connections of the user have left together, once the user is known.
-    user: Option<Arc<SharedBucket>>,
+    user: Option<Arc<UserBudget>>,
+}
+
+/// What all connections of one user have left together.
+#[derive(Debug, Default)]
+pub struct UserBudget {
+    /// Of messages.
+    pub messages: SharedBucket,
+    /// Of rooms to enter.
+    pub joins: SharedBucket,
+}
+
+impl UserBudget {
+    /// Goes on from how another one stands now.
+    #[must_use]
+    pub fn resume(&self) -> Self {
+        let again = |bucket: &SharedBucket| SharedBucket::new(bucket.bucket());
+        Self { messages: again(&self.messages), joins: again(&self.joins) }
+    }
+
+    /// Whether it is as good as a new one.
+    pub fn is_full(&self, now: Timestamp) -> bool {
+        self.messages.bucket().is_full(now) && self.joins.bucket().is_full(now)
+    }
 }
 
 /// A budget that is used up, and until when.
@@ -33,7 +56,7 @@ impl UsedUp {
 
 impl Budgets {
     /// Pays together with the other connections of a user from now on.
-    pub(super) fn share(&mut self, user: Arc<SharedBucket>) {
+    pub(super) fn share(&mut self, user: Arc<UserBudget>) {
         self.user = Some(user);
     }
 
@@ -46,7 +69,7 @@ impl Budgets {
         let (own, user) = (RateLimit::Messages, RateLimit::UserMessages);
         self.messages.pay(now, limits.rate(own)).map_err(used_up(own))?;
         let shared = self.user.as_ref();
-        shared.map_or(Ok(()), |shared| shared.pay(now, limits.rate(user))).map_err(used_up(user))
+        shared.map_or(Ok(()), |shared| shared.messages.pay(now, limits.rate(user))).map_err(used_up(user))
     }
 
     /// Pays for a message that enters a room.
@@ -55,8 +78,11 @@ impl Budgets {
     /// Which budget has not enough for it.
     pub(super) fn pay_join(&mut self, now: Timestamp, limits: &Limits) -> Result<(), UsedUp> {
         self.pay_message(now, limits)?;
-        let limit = RateLimit::Joins;
-        self.joins.pay(now, limits.rate(limit)).map_err(|wait| UsedUp { limit, wait })
+        let used_up = |limit| move |wait| UsedUp { limit, wait };
+        let (own, user) = (RateLimit::Joins, RateLimit::UserJoins);
+        self.joins.pay(now, limits.rate(own)).map_err(used_up(own))?;
+        let shared = self.user.as_ref();
+        shared.map_or(Ok(()), |shared| shared.joins.pay(now, limits.rate(user))).map_err(used_up(user))
     }
 
     /// Pays for something that only keeps the connection going.
@@ -102,7 +128,7 @@ mod tests {
             user_messages_burst: 30,
             ..Limits::default()
         };
-        let shared = Arc::new(SharedBucket::default());
+        let shared = Arc::new(UserBudget::default());
         let mut tabs = [Budgets::default(), Budgets::default()];
         tabs.iter_mut().for_each(|tab| tab.share(Arc::clone(&shared)));
         let mut pay = |tab: usize| tabs[tab].pay_message(START, &limits);
@@ -121,6 +147,23 @@ mod tests {
         assert_eq!(used_up, UsedUp { limit: RateLimit::Joins, wait: Duration::from_millis(334) });
         assert!(budgets.pay_message(START, &limits).is_ok());
         assert!(budgets.pay_join(START + used_up.wait, &limits).is_ok());
+    }
+
+    /// Coming back with a new connection is no way to enter more rooms.
+    #[test]
+    fn joins_are_shared_between_the_connections_of_a_user_too() {
+        let limits = Limits { joins_burst: 10, user_joins_burst: 15, ..Limits::default() };
+        let user = UserBudget::default();
+        let pay = |user: &UserBudget| {
+            let mut tab = Budgets::default();
+            tab.share(Arc::new(user.resume()));
+            let paid = (0..10).take_while(|_| tab.pay_join(START, &limits).is_ok()).count();
+            (paid, tab.user.unwrap())
+        };
+        let (first, user) = pay(&user);
+        let (second, user) = pay(&user);
+        assert_eq!((first, second), (10, 5));
+        assert!(!user.is_full(START) && user.is_full(START + Duration::from_secs(60)));
     }
 
     #[test]

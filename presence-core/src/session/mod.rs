@@ -27,6 +27,7 @@ use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Since};
 pub use auth::{Credentials, Proof};
 use auth::{Rights, Wanted};
+pub use budget::UserBudget;
 use budget::{Budgets, Offences};
 use heartbeat::{Beat, Heartbeat};
 pub use quality::Quality;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::budget::UsedUp;
+use super::budget::{UsedUp, UserBudget};
 use super::{Session, SessionOutput};
 use crate::error::{CloseReason, CommandError, ErrorCode};
-use crate::rate::SharedBucket;
 use crate::time::{Now, Timestamp};
 use crate::wire::Reference;
 
@@ -40,7 +39,7 @@ impl Session {
     }
 
     /// This connection pays for its messages together with the others of its user.
-    pub fn share_budget(&mut self, user: Arc<SharedBucket>) {
+    pub fn share_budget(&mut self, user: Arc<UserBudget>) {
         self.budgets.share(user);
     }
 

@@ -141,6 +141,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     bound("user_messages_burst", "Messages that all connections of a user may send at once"),
     bound("joins_per_second", "Rooms that one connection may ask to enter in the long run"),
     bound("joins_burst", "Rooms that one connection may ask to enter at once"),
+    bound("user_joins_per_second", "Rooms that all connections of a user may ask to enter in the long run"),
+    bound("user_joins_burst", "Rooms that all connections of a user may ask to enter at once"),
     bound("control_per_second", "Pings and pongs that one connection may send in the long run"),
     bound("control_burst", "Pings and pongs that one connection may send at once"),
     bound("abuse_max", "Offences after which a connection ends"),

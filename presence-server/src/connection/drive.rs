@@ -204,7 +204,7 @@ impl Drive {
             Some(place) => place,
             None => self.shared.users().enter(user)?,
         };
-        self.session.share_budget(Arc::clone(&place.share().messages));
+        self.session.share_budget(Arc::clone(&place.share().budget));
         self.places.user = Some(place);
         self.places.unknown = None;
         Ok(())

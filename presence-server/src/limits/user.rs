@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use presence_core::id::UserId;
 use presence_core::limits::{Limits, RateLimit};
-use presence_core::rate::{Bucket, Rate, SharedBucket};
+use presence_core::rate::Rate;
+use presence_core::session::UserBudget;
 use presence_core::time::Timestamp;
 
 use super::recent::Recent;
@@ -29,7 +30,7 @@ pub struct UserLimits {
 struct Users {
     here: HashMap<UserId, Here>,
     /// Who comes back must not find a full budget because of having been away.
-    gone: Recent<UserId, Bucket>,
+    gone: Recent<UserId, UserBudget>,
 }
 
 #[derive(Debug)]
@@ -42,8 +43,8 @@ struct Here {
 #[derive(Debug)]
 pub struct UserShare {
     user: UserId,
-    /// What they have left to send.
-    pub messages: Arc<SharedBucket>,
+    /// What they have left.
+    pub budget: Arc<UserBudget>,
 }
 
 /// One connection of a user, for as long as the value lives.
@@ -57,7 +58,8 @@ impl UserLimits {
     /// At most `connections_max` connections each; how much they may send is in `limits`.
     pub fn new(connections_max: usize, limits: &Limits, clock: Clock) -> Self {
         let messages = limits.rate(RateLimit::UserMessages);
-        let gone = Recent::new(REMEMBERED_MAX, messages.refill());
+        let longest = messages.refill().max(limits.rate(RateLimit::UserJoins).refill());
+        let gone = Recent::new(REMEMBERED_MAX, longest);
         let users = Mutex::new(Users { here: HashMap::new(), gone });
         Self { connections_max, messages, clock, users }
     }
@@ -74,9 +76,8 @@ impl UserLimits {
         let mut users = self.users();
         let Users { here, gone } = &mut *users;
         let here = here.entry(user.clone()).or_insert_with(|| {
-            let bucket = gone.remove(user).unwrap_or_default();
-            let messages = Arc::new(SharedBucket::new(bucket));
-            Here { connections: 0, share: Arc::new(UserShare { user: user.clone(), messages }) }
+            let budget = Arc::new(gone.remove(user).unwrap_or_default());
+            Here { connections: 0, share: Arc::new(UserShare { user: user.clone(), budget }) }
         });
         if here.connections >= self.connections_max {
             return Err(Refused { bound: Bound::ConnectionsPerUser, retry_after: UNTIL_SOMEBODY_LEAVES });
@@ -91,7 +92,8 @@ impl UserLimits {
     /// # Errors
     /// If it has sent more than it may.
     pub fn check(&self, user: &UserId) -> Result<(), Refused> {
-        let bucket = self.users().here.get(user).map(|here| here.share.messages.bucket()).unwrap_or_default();
+        let bucket =
+            self.users().here.get(user).map(|here| here.share.budget.messages.bucket()).unwrap_or_default();
         let checked = bucket.check(self.clock.now().at, self.messages);
         checked.map_err(|retry_after: Duration| Refused { bound: Bound::UserMessages, retry_after })
     }
@@ -103,9 +105,8 @@ impl UserLimits {
         here.connections -= 1;
         if here.connections == 0 {
             users.here.remove(&share.user);
-            let bucket = share.messages.bucket();
-            if !bucket.is_full(now) {
-                *users.gone.entry(now, share.user.clone()) = bucket;
+            if !share.budget.is_full(now) {
+                *users.gone.entry(now, share.user.clone()) = share.budget.resume();
             }
         }
     }
@@ -148,7 +149,7 @@ mod tests {
         let users = Arc::new(UserLimits::new(9, &Limits::default(), Clock::start()));
         let (place, rate) = (users.enter(&user("ann")).unwrap(), Rate::per_second(1, 20));
         let now = Timestamp::from_millis(1_000);
-        let pay = || (0..1_000).filter(|_| place.share().messages.pay(now, rate).is_ok()).count();
+        let pay = || (0..1_000).filter(|_| place.share().budget.messages.pay(now, rate).is_ok()).count();
         let paid: usize = std::thread::scope(|scope| {
             let payers: Vec<_> = (0..4).map(|_| scope.spawn(pay)).collect();
             payers.into_iter().map(|payer| payer.join().unwrap()).sum()
@@ -172,12 +173,12 @@ mod tests {
         let place = users.enter(&user("ann")).unwrap();
         let quiet = users.enter(&user("bob")).unwrap();
         for _ in 0..1_000 {
-            place.share().messages.pay(clock.now().at, rate).unwrap();
+            place.share().budget.messages.pay(clock.now().at, rate).unwrap();
         }
-        let left = place.share().messages.bucket();
+        let left = place.share().budget.messages.bucket();
         drop((place, quiet));
         assert!(users.users().here.is_empty());
         assert_eq!(users.users().gone.len(), 1);
-        assert_eq!(users.enter(&user("ann")).unwrap().share().messages.bucket(), left);
+        assert_eq!(users.enter(&user("ann")).unwrap().share().budget.messages.bucket(), left);
     }
 }

@@ -15,8 +15,14 @@ const TABS: usize = 3;
 /// P1, P2, P3: whatever the tabs of a user do, joins and leaves alternate for who watches, and all agree in the end.
 async fn joins_and_leaves_alternate_in_any_interleaving(kind: Kind) -> Result<()> {
     // Graces so short that they end within a round, some of the time.
-    let config =
-        Config { grace_ms: 20, going_away_grace_ms: 5, tick_ms: 3, user_messages_burst: 100_000, ..quick() };
+    let config = Config {
+        grace_ms: 20,
+        going_away_grace_ms: 5,
+        tick_ms: 3,
+        user_messages_burst: 100_000,
+        user_joins_burst: 100_000,
+        ..quick()
+    };
     let server = TestServer::start(config)?;
     let mut watcher = server.enter(kind, "watcher", "w", "doc").await?;
     for seed in 0..ROUNDS {
