@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
+use crate::who_may::guarded;
 
 async fn rate_limited(client: &mut Client) -> Result<Refusal> {
     let wanted = |m: &ServerMessage| matches!(m, ServerMessage::Error(error) if error.code == "rate_limited");
@@ -239,7 +240,34 @@ async fn a_post_beyond_the_budget_of_its_user_says_when_to_come_again() -> Resul
     Ok(())
 }
 
+/// D10: who fails to prove who it is, in the request or in the first message, is soon not even listened to.
+async fn an_address_that_fails_too_often_is_refused(kind: Kind) -> Result<()> {
+    let config = Config { failed_auths_per_minute: 4, ..guarded() };
+    let server = TestServer::start(Config { trusted_proxies: Vec::new(), ..config.clone() })?;
+    for _ in 0..2 {
+        assert_eq!(get(server.address, "/v1/stats?token=a.b.c", &[]).await?.status, 401);
+        let mut nobody = Client::anonymous(kind, server.address).await?;
+        nobody.send(&json!({"type": "auth", "token": "a.b.c"})).await?;
+        assert_eq!(nobody.closed().await?, Some(4501));
+    }
+    let refusal = told(Client::anonymous(kind, server.address).await)?;
+    ensure!(refusal.contains("429") && refusal.contains("failed too often"), "{refusal}");
+    refused(&get(server.address, "/v1/stats?token=a.b.c", &[]).await?, 429, "rate_limited")?;
+    // What needs no proof is there for everybody, and a proxy that is trusted fails for others.
+    assert_eq!(get(server.address, "/healthz", &[]).await?.status, 200);
+    let server = TestServer::start(config)?;
+    for address in ["203.0.113.7", "203.0.113.8"] {
+        let forwarded = [("X-Forwarded-For", address)];
+        for status in [401, 401, 401, 401, 429] {
+            let answer = get(server.address, "/v1/stats?token=a.b.c", &forwarded).await?;
+            assert_eq!(answer.status, status, "{address}");
+        }
+    }
+    Ok(())
+}
+
 on_every_kind! {
+    an_address_that_fails_too_often_is_refused,
     who_tries_many_rooms_is_refused_and_then_ended,
     the_connections_of_a_user_have_one_budget,
     a_user_with_too_many_connections_is_refused,
