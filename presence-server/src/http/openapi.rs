@@ -159,6 +159,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> OperationBuilder {
 /// What the route itself refuses, and what is refused before it.
 fn refusals(route: &Route) -> Vec<u16> {
     let mut statuses = route.about.refusals.to_vec();
+    // An address that asks too often is refused whatever it asks.
+    statuses.push(429);
     if route.path.contains('{') || route.about.body.is_some() || !route.about.query.is_empty() {
         statuses.push(400);
     }
