@@ -118,14 +118,16 @@ impl Driver {
             for inbound in batch.drain(..) {
                 match inbound {
                     Inbound::HandOver { answer } => heir = Some(answer),
-                    Inbound::Look(look) => look.at(&self.sight(now)),
+                    Inbound::Look(look) => {
+                        // What came before it in this batch is to be seen by it.
+                        self.carry_out_all();
+                        look.at(&self.sight(now));
+                    }
                     inbound => self.take_in(now, inbound, &mut detached),
                 }
             }
             self.shard.handle_timeout(now);
-            while let Some(output) = self.shard.poll_output() {
-                self.carry_out(output);
-            }
+            self.carry_out_all();
             for generation in detached {
                 self.mailboxes.remove(&generation);
             }
@@ -167,6 +169,12 @@ impl Driver {
         }
         if let Some(input) = inbound.into_input(self.tickets) {
             self.shard.handle_input(now, input);
+        }
+    }
+
+    fn carry_out_all(&mut self) {
+        while let Some(output) = self.shard.poll_output() {
+            self.carry_out(output);
         }
     }
 
