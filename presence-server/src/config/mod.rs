@@ -56,6 +56,7 @@ pub struct Config {
     pub requests_per_second: u32,
     pub requests_burst: u32,
     pub failed_auths_per_minute: u32,
+    pub abuses_per_minute: u32,
     pub addresses_max: usize,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
@@ -188,6 +189,7 @@ defaults! { limits:
             requests_per_second: 1_000,
             requests_burst: 3_000,
             failed_auths_per_minute: 60,
+            abuses_per_minute: 60,
             addresses_max: 100_000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
@@ -341,6 +343,7 @@ impl Config {
             ("requests_per_second", self.requests_per_second as usize),
             ("requests_burst", self.requests_burst as usize),
             ("failed_auths_per_minute", self.failed_auths_per_minute as usize),
+            ("abuses_per_minute", self.abuses_per_minute as usize),
             ("addresses_max", self.addresses_max),
             ("fragments_max", self.fragments_max as usize),
         ];

@@ -86,6 +86,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     server("connects_burst", "Connections that one address may open at once"),
     server("requests_per_second", "Requests that one address may make in the long run; more get 429"),
     server("requests_burst", "Requests that one address may make at once"),
+    server("abuses_per_minute", "Connections of one address ended with 4008 or 4500 after which it gets 429"),
     server("failed_auths_per_minute", "Failed logins of one address after which it gets 429"),
     server("addresses_max", "Addresses that are remembered; the least recent are forgotten first"),
     server("header_timeout_ms", "How long a request's headers may take"),

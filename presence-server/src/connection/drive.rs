@@ -337,6 +337,9 @@ impl Drive {
     async fn end(mut self: Box<Self>, ending: Ending) {
         let reason = match ending {
             Ending::Closed(reason) => {
+                if matches!(reason, CloseReason::RateLimitAbused | CloseReason::ProtocolAbused) {
+                    self.shared.addresses.abused(self.transport.info().peer.ip());
+                }
                 // What was answered last should arrive before the close.
                 let _ = self.write();
                 let goodbye = self.transport.close(reason);

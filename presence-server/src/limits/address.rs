@@ -24,6 +24,7 @@ pub struct AddressLimits {
     connects: Rate,
     requests: Rate,
     failed_auths: Rate,
+    abuses: Rate,
     clock: Clock,
     addresses: Mutex<Addresses>,
 }
@@ -42,6 +43,7 @@ struct Spent {
     connects: Bucket,
     requests: Bucket,
     failed_auths: Bucket,
+    abuses: Bucket,
 }
 
 /// An address, or the network that counts as one.
@@ -90,7 +92,9 @@ impl AddressLimits {
         let connects = Rate::per_second(config.connects_per_second, config.connects_burst);
         let requests = Rate::per_second(config.requests_per_second, config.requests_burst);
         let failed_auths = Rate::new(config.failed_auths_per_minute, minute, config.failed_auths_per_minute);
-        let longest = connects.refill().max(requests.refill()).max(failed_auths.refill());
+        let abuses = Rate::new(config.abuses_per_minute, minute, config.abuses_per_minute);
+        let rates = [connects, requests, failed_auths, abuses];
+        let longest = rates.iter().map(Rate::refill).max().unwrap_or_default();
         let spent = Recent::new(config.addresses_max, longest);
         Ok(Self {
             proxies: TrustedProxies::parse(&config.trusted_proxies)?,
@@ -98,6 +102,7 @@ impl AddressLimits {
             connects,
             requests,
             failed_auths,
+            abuses,
             clock,
             addresses: Mutex::new(Addresses { open: HashMap::new(), spent }),
         })
@@ -115,7 +120,7 @@ impl AddressLimits {
     /// One more connection of this address.
     ///
     /// # Errors
-    /// If it has too many, or has opened too many.
+    /// If it has too many, has opened too many, or too many of them had to be ended.
     pub fn connect(self: &Arc<Self>, address: IpAddr) -> Result<AddressPlace, Refused> {
         if self.proxies.contains(address) {
             return Ok(AddressPlace { address, limits: None });
@@ -123,7 +128,10 @@ impl AddressLimits {
         let (now, key) = (self.clock.now().at, Address::of(address));
         let mut addresses = self.addresses();
         let open = addresses.open.get(&key).copied().unwrap_or(0);
-        let paid = addresses.spent.entry(now, key).connects.pay(now, self.connects);
+        let spent = addresses.spent.entry(now, key);
+        let fair = spent.abuses.check(now, self.abuses);
+        fair.map_err(|retry_after| Refused { bound: Bound::Abuses, retry_after })?;
+        let paid = spent.connects.pay(now, self.connects);
         paid.map_err(|retry_after| Refused { bound: Bound::Connects, retry_after })?;
         if open >= self.connections_max {
             return Err(Refused { bound: Bound::ConnectionsPerAddress, retry_after: UNTIL_SOMEBODY_LEAVES });
@@ -171,6 +179,15 @@ impl AddressLimits {
                 .entry(now, Address::of(address))
                 .failed_auths
                 .pay(now, self.failed_auths);
+        }
+    }
+
+    /// A connection of this address had to be ended, since it went on with what it was refused.
+    pub fn abused(&self, address: IpAddr) {
+        if !self.proxies.contains(address) {
+            let now = self.clock.now().at;
+            // Who has nothing left is refused already.
+            let _ = self.addresses().spent.entry(now, Address::of(address)).abuses.pay(now, self.abuses);
         }
     }
 
@@ -243,6 +260,18 @@ mod tests {
         let refused = limits.check_auth(who).unwrap_err();
         assert!(refused.bound == Bound::FailedAuths && refused.retry_after <= Duration::from_secs(12));
         assert!(limits.check_auth(address("203.0.113.8")).is_ok());
+    }
+
+    #[test]
+    fn whose_connections_have_to_be_ended_again_and_again_may_open_no_more() {
+        let limits = limits(Config { abuses_per_minute: 3, ..Config::default() });
+        let who = address("203.0.113.7");
+        for _ in 0..3 {
+            limits.connect(who).unwrap();
+            limits.abused(who);
+        }
+        assert_eq!(limits.connect(who).unwrap_err().bound, Bound::Abuses);
+        assert!(limits.connect(address("203.0.113.8")).is_ok());
     }
 
     #[test]

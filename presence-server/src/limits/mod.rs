@@ -32,6 +32,8 @@ pub enum Bound {
     Requests,
     /// Failed attempts of one address to prove who it is.
     FailedAuths,
+    /// Connections of one address that had to be ended, in a time.
+    Abuses,
     /// Connections of one user at once.
     ConnectionsPerUser,
     /// Messages of one user in a time.
@@ -48,6 +50,7 @@ impl Bound {
             Self::Connects => "connects",
             Self::Requests => "requests",
             Self::FailedAuths => "failed_auths",
+            Self::Abuses => "abuses",
             Self::ConnectionsPerUser => "connections_per_user_max",
             Self::UserMessages => "user_messages",
             Self::Unauthenticated => "unauthenticated_max",
@@ -59,6 +62,7 @@ impl Bound {
         match self {
             Self::ConnectionsPerAddress
             | Self::Connects
+            | Self::Abuses
             | Self::ConnectionsPerUser
             | Self::Unauthenticated => true,
             Self::Requests | Self::FailedAuths | Self::UserMessages => false,
@@ -72,6 +76,9 @@ impl Bound {
             Self::Connects => "your address connects more often than it may",
             Self::Requests => "your address asks more often than it may",
             Self::FailedAuths => "your address has failed too often to prove who it is",
+            Self::Abuses => {
+                "too many connections of your address had to be ended; come back later, and slower"
+            }
             Self::ConnectionsPerUser => "this user has too many connections",
             Self::UserMessages => "your connections together send more than they may",
             Self::Unauthenticated => "too many connections have not said who they are; say it in the request",
