@@ -230,9 +230,10 @@ impl Router {
         let (head, body) = request.into_parts();
         let owner = self.connections.registry().owner(connection);
         self.proven(caller, || self.auth.may_post(&head.headers, head.uri.query(), owner))?;
+        let inlet = stream::way_in(connection, &self.connections)?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
         let body = read_body(body, self.config.body_bytes_max, timeout).await?;
-        stream::post(connection, &body, &self.config, &self.connections)
+        stream::post(&*inlet, &body, &self.config)
     }
 }
 

@@ -105,6 +105,11 @@ impl SseWire {
         self.token = Some(token.to_owned());
     }
 
+    /// Where to post to, once the server has said so.
+    pub fn post_path(&self) -> Option<String> {
+        self.connection.as_ref().map(|connection| format!("/sse/{connection}"))
+    }
+
     /// The id of the last event that had one.
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
+#[cfg(not(feature = "sse"))]
+use presence_core::port::transport::Inlet;
 
 use crate::config::Config;
 use crate::connection::{Connections, Hello};
@@ -40,13 +42,18 @@ pub(in crate::http) fn event_stream(
     Err(not_built_in("SSE", "sse"))
 }
 
-/// `POST /sse/{connection_id}`.
+/// `POST /sse/{connection_id}`: there is no stream to post to.
+#[cfg(not(feature = "sse"))]
+pub(in crate::http) fn way_in(_: &str, _: &Connections) -> Result<Arc<dyn Inlet>, HttpError> {
+    Err(not_built_in("SSE", "sse"))
+}
+
+/// What [`way_in`] never lets anybody do.
 #[cfg(not(feature = "sse"))]
 pub(in crate::http) fn post(
-    _: &str,
+    _: &dyn Inlet,
     _: &bytes::Bytes,
     _: &Config,
-    _: &Connections,
 ) -> Result<crate::http::answer::Answer, HttpError> {
     Err(not_built_in("SSE", "sse"))
 }

@@ -12,7 +12,7 @@ mod ws;
 #[cfg(not(all(feature = "ws", feature = "sse")))]
 pub(super) use absent::*;
 #[cfg(feature = "sse")]
-pub(super) use sse::{event_stream, post};
+pub(super) use sse::{event_stream, post, way_in};
 #[cfg(feature = "ws")]
 pub(super) use ws::web_socket;
 

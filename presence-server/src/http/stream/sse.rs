@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use presence_core::id::{ConnectionId, UserId};
-use presence_core::port::transport::PostError;
+use presence_core::port::transport::{Inlet, PostError};
 use presence_core::rights::UserIds;
 use presence_core::session::{OwnEntry, Proof};
 use presence_core::wire::Since;
@@ -61,13 +61,11 @@ fn guest(user_ids: &UserIds) -> Option<UserId> {
     user_ids.parse(&format!("guest-{:016x}", random::bits64())).ok()
 }
 
-/// Takes messages to a stream; what is answered comes down the stream.
-pub(in crate::http) fn post(
+/// The way in to a stream, if whoever posts may send now. Asked before the body is read: a body for nobody is not.
+pub(in crate::http) fn way_in(
     connection: &str,
-    body: &Bytes,
-    config: &Config,
     connections: &Connections,
-) -> Result<Answer, HttpError> {
+) -> Result<Arc<dyn Inlet>, HttpError> {
     let unknown = || {
         let message = "there is no such connection; it may have ended";
         HttpError::field(StatusCode::NOT_FOUND, "not_found", "connection_id", message)
@@ -79,6 +77,11 @@ pub(in crate::http) fn post(
         HttpError::field(StatusCode::CONFLICT, "conflict", "connection_id", message)
     })?;
     connections.may_post(connection).map_err(Refused::answer)?;
+    Ok(inlet)
+}
+
+/// Takes messages to a stream; what is answered comes down the stream.
+pub(in crate::http) fn post(inlet: &dyn Inlet, body: &Bytes, config: &Config) -> Result<Answer, HttpError> {
     let texts = messages_of(body, config.posts_max)
         .map_err(|error| HttpError::new(StatusCode::BAD_REQUEST, "bad_json", error.to_string()))?;
     inlet.post(texts).map_err(|error| refused(&error))?;
