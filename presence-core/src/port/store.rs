@@ -20,8 +20,21 @@ use crate::time::WallTime;
 pub enum Durability {
     /// Gone with the process.
     Memory,
+    /// Survives the process, however it ends, but not the loss of power.
+    Process,
     /// Survives the loss of power.
     Disk,
+}
+
+impl Durability {
+    /// The level as the wire writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Process => "process",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 /// Why a store did not do it.
@@ -120,6 +133,8 @@ pub struct StreamLimits {
     pub age: Duration,
     /// How long an id is remembered after its message has gone: the same id again is then a new message.
     pub dedup: Duration,
+    /// How many such ids are remembered; one more and the oldest is forgotten before its time.
+    pub dedup_ids: usize,
 }
 
 /// The six numbers of M6, over all receivers: `accepted = acked + queued + expired + dropped + dead_lettered + purged`.
@@ -148,9 +163,9 @@ pub enum StoreHealth {
 /// What changed for a user since a time; each list at most as long as asked, the oldest changes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Profiles of people who share a roster with the user.
+    /// Profiles of the user, and of people who share a roster with them.
     pub people: Vec<Person>,
-    /// Rosters that the user is on, of which somebody joined: the whole roster each.
+    /// Rosters that the user is on, of which somebody joined: the whole roster each, unless one alone is longer than asked.
     pub rosters: Vec<RosterMember>,
     /// Invitations of the user that are open.
     pub invitations: Vec<Invitation>,
@@ -172,6 +187,9 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a message at the end of its stream, once, and trims the stream to its limits. The record that knows its id and
     /// the message are one transaction.
     ///
+    /// A sender who receives the stream has dealt with their own message if nothing else waited for them: the device it
+    /// came from has it, and one device is enough. Their cursor moves over it at once.
+    ///
     /// # Errors
     /// [`StoreError::Conflict`] if the sender has used the id for another body or room.
     async fn append(&self, message: NewMessage) -> Result<Appended, StoreError>;
@@ -181,9 +199,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a user a receiver of a stream from its newest message on, unless they are one already. Members of a room's
     /// roster and the owner of an inbox are receivers without it, from their first day.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for an inbox of somebody else.
     async fn subscribe(&self, room: &RoomId, user: &UserId) -> Result<Standing, StoreError>;
 
-    /// Ends that, unless the user is on the roster; what waited is purged.
+    /// Ends that, unless the user is on the roster or owns the inbox; what waited is purged.
     async fn unsubscribe(&self, room: &RoomId, user: &UserId) -> Result<(), StoreError>;
 
     /// Moves a receiver's cursor forward; never back. Everything up to `seq` is dealt with.
@@ -193,10 +214,11 @@ pub trait Store: Send + Sync + 'static {
     async fn acknowledge(&self, room: &RoomId, user: &UserId, seq: Seq) -> Result<Standing, StoreError>;
 
     /// Where a user stands in every stream that they receive: their rosters' rooms, their inbox, and what they subscribed
-    /// to.
+    /// to; in the order of the rooms' ids.
     async fn standings(&self, user: &UserId) -> Result<Vec<(RoomId, Standing)>, StoreError>;
 
-    /// Removes what is too old, a bounded amount at a time. Says whether there is more to remove.
+    /// Removes what is too old, a bounded amount at a time, the oldest first. Says whether there is more to remove. A
+    /// message leaves its stream after all before it, so one that a clock put too early waits for its elders.
     async fn expire(&self, now: WallTime) -> Result<bool, StoreError>;
 
     /// The six numbers, and what all streams hold.
@@ -218,7 +240,7 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that these users were online at these times; never moves a time back. Who was unknown comes into being.
     async fn seen_online(&self, seen: &[(UserId, WallTime)]) -> Result<(), StoreError>;
 
-    /// The users who are on at least one roster with this one.
+    /// The other users who are on at least one roster with this one, in the order of their ids.
     async fn acquaintances(&self, user: &UserId) -> Result<Vec<UserId>, StoreError>;
 
     // Rosters and invitations.
@@ -231,16 +253,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Puts a user onto a roster; their cursor begins at the newest message, or stays where it is. Says whether they were
     /// not on it before. An open invitation of theirs ends with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for an inbox, which has no roster.
     async fn add_member(&self, room: &RoomId, user: &UserId, now: WallTime) -> Result<bool, StoreError>;
 
-    /// Takes a user off a roster; what waited is purged. Says whether they were on it.
+    /// Takes a user off a roster; they receive the stream no longer, and what waited is purged. Says whether they were on
+    /// it.
     async fn remove_member(&self, room: &RoomId, user: &UserId) -> Result<bool, StoreError>;
 
     /// Invites, and puts `notice` (a [`MessageKind::Invitation`](crate::stream::MessageKind)) into the invited's inbox.
     /// Gives the notice's place.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the user is on the roster or invited already.
+    /// [`StoreError::Conflict`] if the user is on the roster or invited already, for an inbox, if the notice goes
+    /// elsewhere, or as [`append`](Self::append).
     async fn invite(&self, invitation: Invitation, notice: NewMessage) -> Result<Seq, StoreError>;
 
     /// Ends an invitation. Gives it back.
