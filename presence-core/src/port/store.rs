@@ -182,6 +182,9 @@ pub trait Store: Send + Sync + 'static {
     /// What it is able to do now; cheap.
     fn health(&self) -> StoreHealth;
 
+    /// Leaves nothing to do for the next start. What has been answered is safe without it.
+    async fn settle(&self) {}
+
     // Streams.
 
     /// Puts a message at the end of its stream, once, and trims the stream to its limits. The record that knows its id and
@@ -331,4 +334,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets notices up to a number.
     async fn forget_notices(&self, up_to: u64) -> Result<(), StoreError>;
+}
+
+impl std::fmt::Debug for dyn Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.durability().as_str())
+    }
 }
