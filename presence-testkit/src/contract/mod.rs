@@ -1,4 +1,5 @@
 //! What every kind of a port must do, written once.
 
 pub mod fake;
+pub mod store;
 pub mod transport;
