@@ -11,6 +11,7 @@ use metrics::{
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use presence_core::error::ErrorCode;
 use presence_core::frame::Frame;
+use presence_core::port::store::Balance;
 use presence_core::room::LeaveCause;
 use presence_core::session::Quality;
 use presence_core::shard::{Shard, Tally};
@@ -51,6 +52,13 @@ const TLS_HANDSHAKES: &str = "presence_tls_handshakes_total";
 const TLS_RELOADS: &str = "presence_tls_certificate_reloads_total";
 const HTTP: &str = "presence_http_requests_total";
 const HANDOVERS: &str = "presence_handovers_total";
+const STORE_WELL: &str = "presence_store_well";
+const STORE_COMMITS: &str = "presence_store_commit_seconds";
+const STORE_CALLS: &str = "presence_store_calls_total";
+const STORE_QUEUE: &str = "presence_store_queue_calls";
+const STORE_FAILURES: &str = "presence_store_failures_total";
+const STORE_BYTES: &str = "presence_store_file_bytes";
+const STREAM_MESSAGES: &str = "presence_stream_messages";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
@@ -117,11 +125,42 @@ fn describe() {
     describe_counter!(TLS_RELOADS, Unit::Count, "Times that the certificate was read again, by outcome.");
     describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
     describe_counter!(HANDOVERS, Unit::Count, "Starts with a data_dir, by what became of the hand-over.");
+    describe_store();
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
     describe_gauge!(FDS_MAX, Unit::Count, "File descriptors that may be open.");
     describe_gauge!(STARTED, Unit::Seconds, "When the process started, in Unix time.");
+}
+
+fn describe_store() {
+    describe_gauge!(STORE_WELL, Unit::Count, "Whether the store can be written to: 1, or 0.");
+    describe_histogram!(
+        STORE_COMMITS,
+        Unit::Seconds,
+        "How long a batch of calls took to be written and safe."
+    );
+    describe_counter!(
+        STORE_CALLS,
+        Unit::Count,
+        "Calls that were written; by the commits it is the size of a batch."
+    );
+    describe_gauge!(
+        STORE_QUEUE,
+        Unit::Count,
+        "Calls that waited to be written when the last batch was taken."
+    );
+    describe_counter!(
+        STORE_FAILURES,
+        Unit::Count,
+        "Batches and calls that the store could not write, by fault."
+    );
+    describe_gauge!(STORE_BYTES, Unit::Bytes, "The store's file, and the log beside it.");
+    describe_gauge!(
+        STREAM_MESSAGES,
+        Unit::Count,
+        "What became of all messages that were ever taken in, each counted once for every receiver."
+    );
 }
 
 /// Handles to what is counted often. Cloning shares them.
@@ -261,6 +300,41 @@ impl Metrics {
 
     pub(crate) fn handover(&self, outcome: &'static str) {
         counter!(HANDOVERS, "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn store_health(&self, is_well: bool) {
+        gauge!(STORE_WELL).set(f64::from(u8::from(is_well)));
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn store_committed(&self, calls: usize, took: Duration, waiting: usize) {
+        histogram!(STORE_COMMITS).record(took);
+        counter!(STORE_CALLS).increment(calls as u64);
+        gauge!(STORE_QUEUE).set(waiting as f64);
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn store_failed(&self, fault: &'static str) {
+        counter!(STORE_FAILURES, "fault" => fault).increment(1);
+    }
+
+    pub(crate) fn store_bytes(&self, bytes: u64) {
+        gauge!(STORE_BYTES).set(bytes as f64);
+    }
+
+    pub(crate) fn stream_balance(&self, balance: &Balance) {
+        let Balance { accepted, acked, queued, expired, dropped, dead_lettered, purged } = *balance;
+        for (outcome, count) in [
+            ("accepted", accepted),
+            ("acked", acked),
+            ("queued", queued),
+            ("expired", expired),
+            ("dropped", dropped),
+            ("dead_lettered", dead_lettered),
+            ("purged", purged),
+        ] {
+            gauge!(STREAM_MESSAGES, "outcome" => outcome).set(count as f64);
+        }
     }
 
     pub(crate) fn message_received(&self, kind: &'static str) {
