@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::id::Incarnation;
+use presence_core::port::store::Store;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::random;
 use crate::service;
 use crate::shard::Shards;
+use crate::store;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -36,6 +38,9 @@ const BACKLOG: i32 = 4096;
 /// wait where it can still be replaced by something newer.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// How long the store may take to leave nothing to do for the next start.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -47,6 +52,7 @@ pub struct Server {
     connections: Arc<Connections>,
     shards: Shards,
     data: Option<DataDir>,
+    store: Arc<dyn Store>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -71,6 +77,9 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// The store is not for this server.
+    #[error("cannot use the store: {0}")]
+    Store(String),
     /// The address can not be listened on.
     #[error("cannot listen on {address}: {error}{hint}")]
     Listen {
@@ -131,6 +140,7 @@ impl Server {
         }
         // Not before it is sure that this server starts: what is taken is not there for another one.
         let data = open_data_dir(&config)?;
+        let store = store::open(&config, clock, &metrics).map_err(StartError::Store)?;
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
         let kept = kept.unwrap_or_default();
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
@@ -145,7 +155,8 @@ impl Server {
         let connections = Connections::new(&config, parts);
         let (config, connections) = (Arc::new(config), Arc::new(connections));
         let router =
-            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone());
+            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone())
+                .with_store(Arc::clone(&store));
         let router = Arc::new(router);
         let header_timeout = Duration::from_millis(config.header_timeout_ms);
         let acceptor = Acceptor::new(
@@ -157,7 +168,7 @@ impl Server {
             config.connections_max,
         )
         .with_tls(tls);
-        Ok(Self { config, address, acceptor, router, connections, shards, data, clock, metrics })
+        Ok(Self { config, address, acceptor, router, connections, shards, data, store, clock, metrics })
     }
 
     /// Where it listens.
@@ -179,14 +190,18 @@ impl Server {
     /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,
     /// and an end after `drain_ms` whatever the clients do (X7). With a `data_dir` the next server is left who was here.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, address, acceptor, router, connections, shards, data, clock, metrics } = self;
+        let Self { config, address, acceptor, router, connections, shards, data, store, clock, metrics } =
+            self;
         info!(%address, shards = config.shards, "listening");
         let accepting = tokio::spawn(acceptor.run());
         let beating = tokio::spawn({
             let connections = Arc::clone(&connections);
             async move { connections.pacemaker().run(clock).await }
         });
-        let upkeep = tokio::spawn(async move { metrics.upkeep().await });
+        let (upkept, file) = (Arc::clone(&store), config.store_file());
+        let upkeep = tokio::spawn(async move {
+            tokio::join!(metrics.upkeep(), store::upkeep(upkept, file, clock, metrics.clone()));
+        });
         let watchdog = tokio::spawn(service::watchdog(shards.clone()));
         service::ready();
         shutdown.await;
@@ -204,6 +219,9 @@ impl Server {
         }
         beating.abort();
         upkeep.abort();
+        if tokio::time::timeout(SETTLING, store.settle()).await.is_err() {
+            warn!("the store is busy; the next start will find more to do");
+        }
         watchdog.abort();
         info!("stopped");
     }

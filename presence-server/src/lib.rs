@@ -5,6 +5,7 @@
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
 //! - [`http`]: listener, router, page; [`auth`]: who may; [`limits`]: how much.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
+//! - [`store`]: what outlives the process, in a file or in memory.
 //! - [`healthcheck`]: asks a running server; [`service`]: tells the service manager.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
 //!
@@ -34,6 +35,7 @@ pub mod metrics;
 mod random;
 pub mod service;
 pub mod shard;
+pub mod store;
 
 pub use app::Server;
 pub use config::Config;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use presence_server::app::StartError;
 use presence_server::config::{Asked, Task, read};
-use presence_server::{Config, Server, auth, healthcheck, logging};
+use presence_server::{Config, Server, auth, healthcheck, logging, store};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Failed while running, or is not healthy.
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         Asked::Told(text) => tell(&text),
         Asked::Do(Task::CheckConfig, config) => check(&config),
         Asked::Do(Task::CheckHealth, config) => check_health(&config),
+        Asked::Do(Task::BackUp(to), config) => store::cli::back_up(&config, &to).and_then(|said| tell(&said)),
+        Asked::Do(Task::CheckStore, config) => store::cli::check(&config).and_then(|said| tell(&said)),
         Asked::Do(Task::Token(asked), config) => match auth::cli::run(&asked, &config) {
             Ok(text) => tell(&text),
             Err(error) => Ok(failed(&format!("{error:#}"), BAD_CONFIGURATION)),
@@ -79,7 +81,7 @@ fn serve(config: Config) -> anyhow::Result<ExitCode> {
             Err(error) => {
                 let code = match error {
                     StartError::Config(_) | StartError::NoTransport | StartError::Tls(_) => BAD_CONFIGURATION,
-                    StartError::DataDir { .. } => CANNOT_KEEP,
+                    StartError::DataDir { .. } | StartError::Store(_) => CANNOT_KEEP,
                     StartError::Listen { .. } => CANNOT_LISTEN,
                 };
                 return Ok(failed(&error, code));

@@ -1,5 +1,7 @@
 //! The command line, as clap knows it: what can be asked for, and a flag for every setting.
 
+use std::path::PathBuf;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
@@ -15,6 +17,10 @@ pub enum Task {
     CheckConfig,
     /// Ask the server that serves with it whether it is ready.
     CheckHealth,
+    /// Copy the store to a file.
+    BackUp(PathBuf),
+    /// Say whether the store is whole.
+    CheckStore,
     /// Make a token, or look into one, as these arguments say.
     Token(Box<ArgMatches>),
 }
@@ -26,13 +32,15 @@ impl Task {
             Some(("config", config)) if config.subcommand_name() == Some("reference") => None,
             Some(("config", _)) => Some(Self::CheckConfig),
             Some(("healthcheck", _)) => Some(Self::CheckHealth),
+            Some(("backup", backup)) => backup.get_one::<PathBuf>("FILE").cloned().map(Self::BackUp),
+            Some(("store", _)) => Some(Self::CheckStore),
             Some(("token", token)) => Some(Self::Token(Box::new(token.clone()))),
             _ => Some(Self::Serve),
         }
     }
 }
 
-fn subcommands() -> [Command; 3] {
+fn subcommands() -> [Command; 5] {
     let check = Command::new("check")
         .about("Say whether the configuration is good, and print it as it is in effect, without secrets");
     let reference = Command::new("reference").about("Print every setting with its default, as Markdown");
@@ -43,6 +51,16 @@ fn subcommands() -> [Command; 3] {
             .subcommands([check, reference]),
         Command::new("healthcheck")
             .about("Ask the server at the configured address whether it is ready: exit code 0, else 1"),
+        Command::new("backup")
+            .about("Copy the store to a file that is not there yet, while the server runs or not")
+            .arg(Arg::new("FILE").required(true).value_parser(clap::value_parser!(PathBuf)).help("Where to")),
+        Command::new("store")
+            .about("Look at the store in data_dir, while the server runs or not")
+            .subcommand_required(true)
+            .subcommand(
+                Command::new("check")
+                    .about("Read all of it and count again: exit code 0 if it is whole, else 1"),
+            ),
         crate::auth::cli::command(),
     ]
 }
@@ -67,7 +85,7 @@ pub(super) fn command(defaults: &Table) -> Command {
         )
         .after_help(
             "Exit codes: 0 stopped in good order, 1 failed while running or not healthy, 64 bad configuration, 69 cannot \
-             listen, 73 cannot use data_dir.",
+             listen, 73 cannot use data_dir or the store in it.",
         )
         .styles(styles)
         .disable_help_subcommand(true)

@@ -65,6 +65,8 @@ pub struct Config {
     pub silent_timeout_ms: u64,
     pub shards: usize,
     pub data_dir: PathBuf,
+    pub store: StoreKind,
+    pub store_sync: StoreSync,
     pub log_level: String,
     pub log_format: LogFormat,
     pub metrics_access: Exposure,
@@ -85,6 +87,8 @@ pub struct Config {
     pub message_time_ms: u64,
     pub drain_ms: u64,
     pub handover_age_ms: u64,
+    pub message_age_ms: u64,
+    pub dedup_ms: u64,
 
     pub large_room_users: usize,
     pub huge_room_users: usize,
@@ -119,6 +123,35 @@ pub struct Config {
     pub gather_bytes_max: usize,
     pub mailbox_max: usize,
     pub shard_inbox_max: usize,
+    pub stream_messages_max: usize,
+    pub stream_bytes_max: usize,
+    pub dedup_ids_max: usize,
+    pub store_queue_max: usize,
+    pub store_batch_max: usize,
+    pub store_bytes_max: u64,
+    pub store_reserve_bytes: u64,
+}
+
+/// Where messages, rosters and profiles are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// In a file if there is a folder for it, else in memory.
+    Auto,
+    /// In memory: they end with the process.
+    Memory,
+    /// In a file.
+    Sqlite,
+}
+
+/// What an acknowledged message survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreSync {
+    /// The loss of power.
+    Full,
+    /// The end of the process, whatever it is.
+    Normal,
 }
 
 /// Who may read what is there for operators.
@@ -198,6 +231,8 @@ defaults! { limits:
             silent_timeout_ms: 30_000,
             shards: (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
             data_dir: PathBuf::new(),
+            store: StoreKind::Auto,
+            store_sync: StoreSync::Full,
             log_level: "info".to_owned(),
             log_format: LogFormat::Auto,
             metrics_access: Exposure::Open,
@@ -218,6 +253,8 @@ defaults! { limits:
             message_time_ms: millis(limits.message_time),
             drain_ms: millis(limits.drain),
             handover_age_ms: 300_000,
+            message_age_ms: 30 * 24 * 3_600_000,
+            dedup_ms: 24 * 3_600_000,
 
             large_room_users: limits.large_room_users,
             huge_room_users: limits.huge_room_users,
@@ -252,6 +289,13 @@ defaults! { limits:
             gather_bytes_max: limits.gather_bytes_max,
             mailbox_max: limits.mailbox_max,
             shard_inbox_max: limits.shard_inbox_max,
+            stream_messages_max: 10_000,
+            stream_bytes_max: 16 * 1024 * 1024,
+            dedup_ids_max: 1_000_000,
+            store_queue_max: 16_384,
+            store_batch_max: 1_000,
+            store_bytes_max: 0,
+            store_reserve_bytes: 4 * 1024 * 1024,
 }
 
 impl Config {
@@ -328,7 +372,7 @@ impl Config {
         self.tls_files()?;
         self.check_bounds()?;
         TrustedProxies::parse(&self.trusted_proxies)?;
-        Ok(())
+        self.check_store()
     }
 
     /// Bounds that nothing could pass would be a server that serves nobody.

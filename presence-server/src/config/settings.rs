@@ -100,7 +100,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     server("shards", "Tasks that share the rooms among them; half the cores unless set"),
     server(
         "data_dir",
-        "Folder for what a stopping server hands over to the next; without one every start begins anew",
+        "Folder for what outlives the server: its store, and what it hands over to the next; none: nothing does",
+    ),
+    server(
+        "store",
+        "auto, memory or sqlite: where messages, rosters and profiles are; auto is sqlite with data_dir",
+    ),
+    server(
+        "store_sync",
+        "full or normal: whether an acknowledged message survives the loss of power, or the process",
     ),
     server("log_level", "error, warn, info, debug, trace, or a filter such as presence_server=debug"),
     server(
@@ -124,6 +132,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     time("message_time_ms", "How long a message may take from its first byte to its last"),
     time("drain_ms", "How long a stopping server waits for its connections"),
     time("handover_age_ms", "How old what the last server handed over may be"),
+    time("message_age_ms", "How old a message may get; older ones go, and receivers are told"),
+    time("dedup_ms", "How long a message's id is remembered after the message has gone"),
     bound("large_room_users", "Above this many users a room is large"),
     bound("huge_room_users", "Above this many users a room is huge"),
     bound("message_bytes_max", "Largest message from a client; a larger one ends the connection"),
@@ -157,4 +167,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     bound("gather_bytes_max", "Bytes gathered per room for one write"),
     bound("mailbox_max", "Direct answers that wait for one connection"),
     bound("shard_inbox_max", "Inputs that wait for one shard"),
+    bound("stream_messages_max", "Messages that a room or inbox holds; one more and the oldest goes"),
+    bound("stream_bytes_max", "Bytes of them; more and the oldest go"),
+    bound(
+        "dedup_ids_max",
+        "Ids that are remembered of messages that have gone; one more and the oldest is forgotten",
+    ),
+    bound("store_queue_max", "Calls that wait for the store; one more is answered with busy"),
+    bound("store_batch_max", "Calls that share a commit of the store"),
+    bound(
+        "store_bytes_max",
+        "Bytes of the store's file, beyond which it takes nothing; 0: as many as the disk has",
+    ),
+    bound("store_reserve_bytes", "Bytes of the disk kept for removing what is too old once it is full"),
 ];

@@ -1,6 +1,9 @@
 //! `GET /healthz`, `/readyz` and `/metrics`: how the server is.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
+use presence_core::port::store::{Store, StoreHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -45,9 +48,14 @@ pub(super) fn alive() -> Answer {
     encoded(StatusCode::OK, &Health { status: "alive" })
 }
 
-pub(super) fn ready(draining: bool) -> Result<Answer, HttpError> {
+pub(super) fn ready(draining: bool, store: Option<&dyn Store>) -> Result<Answer, HttpError> {
+    let unavailable =
+        |why: Cow<'static, str>| HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why);
     if draining {
-        return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "draining"));
+        return Err(unavailable("draining".into()));
+    }
+    if let Some(StoreHealth::Failing(why)) = store.map(Store::health) {
+        return Err(unavailable(format!("degraded: the store is failing, {why}").into()));
     }
     Ok(encoded(StatusCode::OK, &Health { status: "ready" }))
 }

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use presence_core::limits::Limits;
+use presence_core::port::store::Store;
 use tracing::debug;
 
 use super::answer::{Answer, HttpError};
@@ -40,6 +41,7 @@ pub struct Router {
     auth: Arc<Auth>,
     limits: Limits,
     metrics: Metrics,
+    store: Option<Arc<dyn Store>>,
     draining: AtomicBool,
 }
 
@@ -53,7 +55,13 @@ impl Router {
         metrics: Metrics,
     ) -> Self {
         let (limits, draining) = (config.limits(), AtomicBool::new(false));
-        Self { config, connections, shards, auth, limits, metrics, draining }
+        Self { config, connections, shards, auth, limits, metrics, store: None, draining }
+    }
+
+    /// With a store, whose health is a part of the server's.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// From now on the server is not ready.
@@ -139,7 +147,7 @@ impl Router {
             Call::DebugRoom => debug_room::get(parameters.room()?, shards, connections).await,
             Call::OpenApi => Ok(openapi::get()),
             Call::Health => Ok(health::alive()),
-            Call::Ready => health::ready(self.draining.load(Ordering::Relaxed)),
+            Call::Ready => health::ready(self.draining.load(Ordering::Relaxed), self.store.as_deref()),
             Call::Metrics => Ok(health::metrics(&self.metrics)),
         };
         answer.map(Reply::Answer)

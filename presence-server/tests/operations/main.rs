@@ -7,3 +7,5 @@ mod deploy;
 mod logs;
 mod process;
 mod service;
+#[cfg(feature = "sqlite")]
+mod store;
