@@ -39,6 +39,8 @@ pub enum Mark {
     Id(EventId),
     /// The stream is about to end; whoever wants to come back should wait so long.
     Retry(Duration),
+    /// Nothing for the wire: what the logs call a message that lasts.
+    Correlation(Arc<str>),
 }
 
 impl Message {
@@ -57,6 +59,11 @@ impl Message {
         Self { text: text.into(), mark: Some(Box::new(Mark::Retry(wait))) }
     }
 
+    /// A message with something to say beside its text.
+    pub fn marked(text: impl Into<Bytes>, mark: Mark) -> Self {
+        Self { text: text.into(), mark: Some(Box::new(mark)) }
+    }
+
     /// The JSON object, in UTF-8.
     pub fn text(&self) -> &Bytes {
         &self.text
@@ -66,7 +73,7 @@ impl Message {
     pub fn version(&self) -> Option<Version> {
         match self.mark()? {
             Mark::Id(id) => Some(id.version),
-            Mark::Retry(_) => None,
+            Mark::Retry(_) | Mark::Correlation(_) => None,
         }
     }
 

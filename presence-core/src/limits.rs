@@ -105,6 +105,27 @@ pub struct Limits {
     pub gather_bytes_max: usize,
     /// Direct answers waiting for one connection; one more ends it with 4000.
     pub mailbox_max: usize,
+
+    /// How long the server waits for the acknowledgement of what it has sent before that goes again.
+    pub redelivery: Duration,
+    /// How often a message goes again on one connection; then it waits until the client comes back, or asks.
+    pub redeliveries_max: u32,
+    /// The newest messages of a stream that are kept in memory; who is further behind gets them from the store.
+    pub tail_messages_max: usize,
+    /// Bytes of them.
+    pub tail_bytes_max: usize,
+    /// How long they are kept there when nothing new comes.
+    pub tail_age_max: Duration,
+    /// How old a message may get; then nobody gets it any more.
+    pub message_age_max: Duration,
+    /// Messages that are read from the store at once.
+    pub page_messages_max: usize,
+    /// Bytes of them; the first is read however large it is.
+    pub page_bytes_max: usize,
+    /// Messages and changes that one answer to a sync may have.
+    pub sync_items_max: usize,
+    /// Messages waiting for one hub of streams, or for the store on its behalf; one more is `busy`.
+    pub hub_inbox_max: usize,
     /// Inputs waiting for one shard; one more waits or is answered with `busy`.
     pub shard_inbox_max: usize,
 }
@@ -160,6 +181,16 @@ impl Default for Limits {
             live_frames_max: 16,
             gather_bytes_max: 256 * 1024,
             mailbox_max: 1_024,
+            redelivery: Duration::from_secs(10),
+            redeliveries_max: 3,
+            tail_messages_max: 256,
+            tail_bytes_max: 256 * 1024,
+            tail_age_max: Duration::from_secs(60),
+            message_age_max: Duration::from_secs(30 * 24 * 3600),
+            page_messages_max: 200,
+            page_bytes_max: 256 * 1024,
+            sync_items_max: 500,
+            hub_inbox_max: 8_192,
             shard_inbox_max: 65_536,
         }
     }
@@ -286,6 +317,11 @@ impl Limits {
             ("live_frames_max", "must be at least 1", self.live_frames_max >= 1),
             ("gather_bytes_max", "must be at least 1024", self.gather_bytes_max >= 1024),
             ("mailbox_max", "must be at least 8", self.mailbox_max >= 8),
+            ("redelivery", "must be at least 10 ms", self.redelivery >= Duration::from_millis(10)),
+            ("tail_messages_max", "must be at least 1", self.tail_messages_max >= 1),
+            ("page_messages_max", "must be at least 1", self.page_messages_max >= 1),
+            ("sync_items_max", "must be at least 1", self.sync_items_max >= 1),
+            ("hub_inbox_max", "must be at least 8", self.hub_inbox_max >= 8),
             ("shard_inbox_max", "must be at least 8", self.shard_inbox_max >= 8),
         ];
         match rules.into_iter().find(|(_, _, holds)| !holds) {

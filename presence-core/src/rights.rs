@@ -141,6 +141,20 @@ impl Rooms {
     }
 }
 
+impl Rooms {
+    /// Whether `user` may send to `room`. To an inbox who may enter every room, or those of a form that the inbox has too,
+    /// such as `@*`.
+    pub fn allow_sending(&self, user: &UserId, room: &RoomId) -> bool {
+        match self {
+            Self::Like(patterns) if room.inbox_of().is_some() => {
+                self.allow(user, room) || patterns.iter().any(|pattern| pattern.matches(room.as_str()))
+            }
+            Self::Like(_) => self.allow(user, room),
+            Self::Every => true,
+        }
+    }
+}
+
 /// What a good token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {

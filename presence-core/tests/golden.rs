@@ -14,10 +14,15 @@ use presence_core::digest::Digest;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::id::{ConnectionId, Epoch, Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
+use presence_core::people::{Invitation, Person, RosterMember, Username};
+use presence_core::port::store::{Changes, Durability, Gap, GapReason};
 use presence_core::profile::Profile;
 use presence_core::room::{LeaveCause, Link, Member, SessionPresence};
+use presence_core::stream::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 use presence_core::time::WallTime;
-use presence_core::wire::{self, Changed, ClientMessage, Json, Reference, RoomStand, Roster, SnapshotReason};
+use presence_core::wire::{
+    self, Changed, ClientMessage, Json, Kept, Reference, RoomStand, Roster, SnapshotReason, SyncResult,
+};
 
 const WALL: WallTime = WallTime::from_unix_millis(1_645_564_800_000);
 
@@ -39,6 +44,68 @@ fn ann() -> Member {
         cursor: Some(json(r#"{"x":0.5,"y":0.25,"visible":true}"#)),
     };
     Member { profile: Arc::new(profile), joined_at: WALL, last_seen: WALL, sessions: vec![session] }
+}
+
+fn stored(seq: u64) -> StoredMessage {
+    let message = NewMessage {
+        room: RoomId::parse("doc-1").unwrap(),
+        kind: MessageKind::Message,
+        sender: UserId::parse("ann").unwrap(),
+        sender_name: "Ann 💡".into(),
+        id: MessageId::parse("m-1").unwrap(),
+        body: r#"{"text":"hello"}"#.into(),
+        correlation: "00000000000000000000000000000001-4".into(),
+        at: WALL,
+    };
+    StoredMessage { seq: Seq::new(seq), message }
+}
+
+fn invitation() -> StoredMessage {
+    let StoredMessage { seq, message } = stored(3);
+    let (room, body) = (RoomId::parse("@bob").unwrap(), r#"{"room":"doc-1"}"#.into());
+    StoredMessage { seq, message: NewMessage { room, body, kind: MessageKind::Invitation, ..message } }
+}
+
+fn kept(stored: &StoredMessage) -> Kept<'_> {
+    let StoredMessage { seq, message } = stored;
+    Kept { id: &message.id, room: &message.room, seq: *seq, at: message.at, durability: Durability::Disk }
+}
+
+fn gap() -> Gap {
+    Gap { from: Seq::new(3), to: Seq::new(6), reason: GapReason::Overflow }
+}
+
+fn sync_result() -> SyncResult {
+    let (room, user) = (RoomId::parse("doc-1").unwrap(), UserId::parse("ann").unwrap());
+    let person = Person {
+        id: user.clone(),
+        username: Username::parse("Ann 💡").ok(),
+        color: None,
+        avatar: Some("https://example.org/ann.png".into()),
+        email: None,
+        last_online: Some(WALL),
+        changed_at: WALL,
+    };
+    let invitation = Invitation {
+        room: RoomId::parse("doc-2").unwrap(),
+        user: UserId::parse("bob").unwrap(),
+        invited_by: user.clone(),
+        created_at: WALL,
+    };
+    let changes = Changes {
+        people: vec![person],
+        rosters: vec![RosterMember { room: room.clone(), user, joined_at: WALL }],
+        invitations: vec![invitation],
+        more: false,
+    };
+    SyncResult {
+        messages: vec![stored(7)],
+        dropped: vec![(room.clone(), gap())],
+        cursors: vec![(room, Seq::new(7))],
+        changes,
+        more: false,
+        at: WALL,
+    }
 }
 
 fn messages() -> Vec<(&'static str, String)> {
@@ -87,6 +154,11 @@ fn messages() -> Vec<(&'static str, String)> {
         ("state_updated", event(wire::state_updated(&room, version, user, &session.id, &patch))),
         ("cursors", text(wire::cursors(&room, moved))),
         ("typing", text(wire::typing(&room, std::iter::once(user)))),
+        ("message_created", text(wire::stream_message(&stored(7)))),
+        ("thread_invitation", text(wire::stream_message(&invitation()))),
+        ("ack", text(wire::message_ack(kept(&stored(7)), &reference))),
+        ("messages_dropped", text(wire::messages_dropped(&room, &gap()))),
+        ("sync_result", text(wire::sync_result(&sync_result(), &reference))),
         ("room_presence", event(wire::room_presence(stand, std::iter::once(&member), WALL))),
     ]
 }
@@ -112,6 +184,9 @@ fn s5_no_bytes_make_decoding_panic() {
         r#"{"type":"presence:sync","epoch":"e-1","version":7,"digest":"deadbeef"}"#,
         r#"{"type":"presence:cursor","cursor":{"x":0.5,"y":-1e3,"visible":false}}"#,
         r#"{"token":"t","client_id":"ann"}"#,
+        r#"{"type":"message","room":"doc","id":"m-1","data":{"text":"x"}}"#,
+        r#"{"type":"ack","room":"doc","seq":7}"#,
+        r#"{"type":"sync","since":1,"cursors":{"doc":7},"limit":9}"#,
     ];
     let limits = Limits::default();
     let mut seed = 1_u64;

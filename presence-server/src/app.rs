@@ -30,6 +30,7 @@ use crate::random;
 use crate::service;
 use crate::shard::Shards;
 use crate::store;
+use crate::stream::Streams;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -53,6 +54,7 @@ pub struct Server {
     shards: Shards,
     data: Option<DataDir>,
     store: Arc<dyn Store>,
+    streams: Streams,
     clock: Clock,
     metrics: Metrics,
 }
@@ -115,20 +117,7 @@ impl Server {
         Self::check(&config)?;
         let metrics = Metrics::new();
         let tls = Tls::of(&config, &metrics)?;
-        let address = config.listen;
-        let listen = || match listener {
-            Some(listener) => Ok(listener),
-            None => bind(address),
-        };
-        let listener = listen().and_then(|listener| {
-            // Accepted sockets inherit it.
-            set_patience(&listener, Duration::from_millis(config.silent_timeout_ms));
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok((TcpListener::from_std(listener)?, address))
-        });
-        let (listener, address) =
-            listener.map_err(|error| StartError::Listen { address, hint: hint(&error), error })?;
+        let (listener, address) = listen(&config, listener)?;
         raise_descriptor_limit();
 
         let clock = Clock::start();
@@ -144,12 +133,14 @@ impl Server {
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
         let kept = kept.unwrap_or_default();
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
+        let streams = Streams::start(config.shards, Arc::clone(&store), &limits, clock, &metrics);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
         let parts = Parts {
             addresses,
             clock,
             metrics: metrics.clone(),
             shards: shards.clone(),
+            streams: streams.clone(),
             auth: Arc::clone(&auth),
         };
         let connections = Connections::new(&config, parts);
@@ -168,12 +159,29 @@ impl Server {
             config.connections_max,
         )
         .with_tls(tls);
-        Ok(Self { config, address, acceptor, router, connections, shards, data, store, clock, metrics })
+        Ok(Self {
+            config,
+            address,
+            acceptor,
+            router,
+            connections,
+            shards,
+            data,
+            store,
+            streams,
+            clock,
+            metrics,
+        })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The streams of rooms and inboxes, for programs that have the server within them.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What a browser opens.
@@ -190,8 +198,19 @@ impl Server {
     /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,
     /// and an end after `drain_ms` whatever the clients do (X7). With a `data_dir` the next server is left who was here.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { config, address, acceptor, router, connections, shards, data, store, clock, metrics } =
-            self;
+        let Self {
+            config,
+            address,
+            acceptor,
+            router,
+            connections,
+            shards,
+            data,
+            store,
+            streams,
+            clock,
+            metrics,
+        } = self;
         info!(%address, shards = config.shards, "listening");
         let accepting = tokio::spawn(acceptor.run());
         let beating = tokio::spawn({
@@ -213,7 +232,10 @@ impl Server {
         // Then nobody is left who would accept.
         let _ = accepting.await;
         let drain = Duration::from_millis(config.drain_ms);
-        let stopping = stop(&config, connections.registry(), &shards, data, clock);
+        let stopping = async {
+            stop(&config, connections.registry(), &shards, data, clock).await;
+            streams.flush().await;
+        };
         if tokio::time::timeout(drain, stopping).await.is_err() {
             warn!("stopping took longer than `drain_ms`; it ends as it is");
         }
@@ -243,6 +265,26 @@ async fn stop(config: &Config, registry: &Registry, shards: &Shards, data: Optio
     if let Err(failed) = leaving.await {
         error!(%failed, "cannot hand over to the next server");
     }
+}
+
+/// Takes a listener, or makes one. Says where it listens.
+fn listen(
+    config: &Config,
+    listener: Option<std::net::TcpListener>,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = config.listen;
+    let listening = || match listener {
+        Some(listener) => Ok(listener),
+        None => bind(address),
+    };
+    let listener = listening().and_then(|listener| {
+        // Accepted sockets inherit it.
+        set_patience(&listener, Duration::from_millis(config.silent_timeout_ms));
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((TcpListener::from_std(listener)?, address))
+    });
+    listener.map_err(|error| StartError::Listen { address, hint: hint(&error), error })
 }
 
 fn open_data_dir(config: &Config) -> Result<Option<DataDir>, StartError> {

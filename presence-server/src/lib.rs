@@ -3,6 +3,7 @@
 //! # Code map
 //! - [`app`]: configuration → shards → bind → run → drain.
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
+//! - [`stream`]: messages that last, on their way to the store and to those who receive them.
 //! - [`http`]: listener, router, page; [`auth`]: who may; [`limits`]: how much.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`store`]: what outlives the process, in a file or in memory.
@@ -36,6 +37,7 @@ mod random;
 pub mod service;
 pub mod shard;
 pub mod store;
+pub mod stream;
 
 pub use app::Server;
 pub use config::Config;

@@ -59,6 +59,11 @@ const STORE_QUEUE: &str = "presence_store_queue_calls";
 const STORE_FAILURES: &str = "presence_store_failures_total";
 const STORE_BYTES: &str = "presence_store_file_bytes";
 const STREAM_MESSAGES: &str = "presence_stream_messages";
+const PUBLISHED: &str = "presence_messages_published_total";
+const COMMIT: &str = "presence_message_commit_seconds";
+const MESSAGE_DELIVERY: &str = "presence_message_delivery_seconds";
+const REDELIVERED: &str = "presence_messages_redelivered_total";
+const SYNCS: &str = "presence_syncs_total";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
@@ -126,6 +131,15 @@ fn describe() {
     describe_counter!(HTTP, Unit::Count, "HTTP requests, by route and status.");
     describe_counter!(HANDOVERS, Unit::Count, "Starts with a data_dir, by what became of the hand-over.");
     describe_store();
+    describe_counter!(PUBLISHED, Unit::Count, "Messages that arrived to be kept, by what became of them.");
+    describe_histogram!(COMMIT, Unit::Seconds, "From a message's arrival until it is safe.");
+    describe_histogram!(MESSAGE_DELIVERY, Unit::Seconds, "From arrival to write, one sample a message.");
+    describe_counter!(REDELIVERED, Unit::Count, "Messages that went again since nobody acknowledged them.");
+    describe_counter!(
+        SYNCS,
+        Unit::Count,
+        "Answers to clients that asked what they did not have, by outcome."
+    );
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
@@ -354,6 +368,24 @@ impl Metrics {
 
     pub(crate) fn delivered(&self, after: Duration) {
         self.delivery.record(after);
+    }
+
+    /// A message that is safe took some time to get so.
+    pub(crate) fn message_published(&self, outcome: &'static str, after: Option<Duration>) {
+        counter!(PUBLISHED, "outcome" => outcome).increment(1);
+        after.into_iter().for_each(|after| histogram!(COMMIT).record(after));
+    }
+
+    pub(crate) fn message_delivered(&self, after: Duration) {
+        histogram!(MESSAGE_DELIVERY).record(after);
+    }
+
+    pub(crate) fn redelivered(&self, messages: u64) {
+        counter!(REDELIVERED).increment(messages);
+    }
+
+    pub(crate) fn synced(&self, outcome: &'static str) {
+        counter!(SYNCS, "outcome" => outcome).increment(1);
     }
 
     pub(crate) fn written(&self, frames: &[Frame]) {

@@ -6,6 +6,7 @@
 //! - [`proxy`]: a network that can be broken, for connections that are lost without a word.
 //! - [`contract`]: what every kind of a port must do, the fakes too.
 //! - [`folder`]: a place for files, for one test.
+//! - [`inbox`]: what a client has of streams: each message once and in order.
 //! - [`http`]: a GET, and its answer.
 //! - [`load`]: many clients, which count and measure what they receive.
 //! - [`openapi`]: whether real answers are what a document says.
@@ -16,6 +17,7 @@ pub mod client;
 pub mod contract;
 pub mod folder;
 pub mod http;
+pub mod inbox;
 pub mod load;
 pub mod openapi;
 pub mod program;

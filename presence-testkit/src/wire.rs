@@ -25,6 +25,11 @@ pub enum ServerMessage {
     Cursors(Cursors),
     Typing(Typing),
     Close(Close),
+    MessageCreated(MessageCreated),
+    ThreadInvitation(ThreadInvitation),
+    Ack(Ack),
+    MessagesDropped(MessagesDropped),
+    SyncResult(SyncResult),
     /// A type that this client does not know.
     Other(String),
 }
@@ -152,6 +157,55 @@ shapes! {
         state: BTreeMap<String, Value>,
         cursor: Option<Value>,
     }
+    /// `message_created`, and without its type an element of lists of messages
+    MessageCreated {
+        id: String,
+        room: String,
+        parent_thread: String,
+        seq: u64,
+        user_id: String,
+        user_name: String,
+        snapshot: Value,
+        timestamp: i64,
+        correlation_id: String,
+        #[serde(default)] redelivered: bool,
+    }
+    /// `thread_invitation`
+    ThreadInvitation {
+        thread_id: String,
+        room: String,
+        invited_by: String,
+        user_name: String,
+        inbox: String,
+        seq: u64,
+        timestamp: i64,
+        #[serde(default)] redelivered: bool,
+    }
+    /// `ack`, and without its type the answer of `POST /v1/rooms/{room}/messages`
+    Ack {
+        id: String,
+        room: String,
+        seq: u64,
+        timestamp: i64,
+        durability: String,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
+    /// `messages_dropped`
+    MessagesDropped { room: String, count: u64, from_seq: u64, to_seq: u64, reason: String, }
+    /// `sync_result`
+    SyncResult {
+        messages: Vec<MessageCreated>,
+        dropped: Vec<MessagesDropped>,
+        profiles: Vec<Value>,
+        rosters: Vec<Value>,
+        invitations: Vec<Value>,
+        cursors: BTreeMap<String, u64>,
+        more: bool,
+        timestamp: i64,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
+    /// The answer of `GET /v1/rooms/{room}/messages`
+    RoomMessages { messages: Vec<MessageCreated>, more: bool, }
     /// The answer of `GET /v1/rooms/{room}/presence`
     #[serde(rename_all = "camelCase")]
     RoomPresence {
@@ -205,11 +259,16 @@ impl ServerMessage {
             "presence:synced" => Self::Synced(serde_json::from_str(text)?),
             "presence:cursors" => Self::Cursors(serde_json::from_str(text)?),
             "presence:typing" => Self::Typing(serde_json::from_str(text)?),
+            "message_created" => Self::MessageCreated(serde_json::from_str(text)?),
+            "thread_invitation" => Self::ThreadInvitation(serde_json::from_str(text)?),
+            "ack" => Self::Ack(serde_json::from_str(text)?),
+            "messages_dropped" => Self::MessagesDropped(serde_json::from_str(text)?),
+            "sync_result" => Self::SyncResult(serde_json::from_str(text)?),
             unknown => Self::Other(unknown.to_owned()),
         })
     }
 
-    /// The room that it is about, if it is about one.
+    /// The room whose presence it is about, if it is about one's.
     pub fn room(&self) -> Option<&str> {
         match self {
             Self::CurrentUsers(message) => Some(&message.room),
@@ -220,7 +279,12 @@ impl ServerMessage {
             Self::Synced(message) => Some(&message.room),
             Self::Cursors(message) => Some(&message.room),
             Self::Typing(message) => Some(&message.room),
-            Self::Opened(_)
+            Self::MessageCreated(_)
+            | Self::ThreadInvitation(_)
+            | Self::Ack(_)
+            | Self::MessagesDropped(_)
+            | Self::SyncResult(_)
+            | Self::Opened(_)
             | Self::Connected(_)
             | Self::Ping(_)
             | Self::Error(_)

@@ -19,7 +19,7 @@ pub(crate) fn encode(message: &Message, out: &mut Vec<u8>) {
     match message.mark() {
         Some(Mark::Id(id)) => writeln!(out, "id: {id}").expect("a vector takes every write"),
         Some(Mark::Retry(wait)) => retry(*wait, out),
-        None => {}
+        Some(Mark::Correlation(_)) | None => {}
     }
     out.extend_from_slice(b"data: ");
     let start = out.len();

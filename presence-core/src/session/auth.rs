@@ -68,10 +68,25 @@ impl Rights {
         }
     }
 
-    fn allow(&self, user: &UserId, room: &RoomId) -> bool {
+    /// Where they hold.
+    pub(super) fn rooms(&self) -> Rooms {
+        match self {
+            Self::All => Rooms::Every,
+            Self::Granted { rooms, .. } => rooms.clone(),
+        }
+    }
+
+    pub(super) fn allow(&self, user: &UserId, room: &RoomId) -> bool {
         match self {
             Self::All => Rooms::Every.allow(user, room),
             Self::Granted { rooms, .. } => rooms.allow(user, room),
+        }
+    }
+
+    pub(super) fn allow_sending(&self, user: &UserId, room: &RoomId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Granted { rooms, .. } => rooms.allow_sending(user, room),
         }
     }
 }
@@ -173,9 +188,13 @@ impl Session {
         // Whatever the new token does not allow ends: the others hear of it as of somebody who was sent away.
         let gone: Vec<RoomId> =
             self.rooms().filter(|room| !rights.allow(grant.user(), room)).cloned().collect();
+        if let Some(courier) = &mut self.courier {
+            courier.retain(|room| rights.allow(grant.user(), room));
+        }
         for room in gone {
             self.rooms.retain(|seat| seat.room != room);
             self.outbox.push(Frame::one(wire::put_out(&room)));
+            self.leave_stream(&room);
             self.outputs.push(SessionOutput::Route { room, command: RoomCommand::PutOut });
         }
         Ok(())

@@ -27,6 +27,8 @@ impl Session {
                 let paid = match message {
                     ClientMessage::Pong { .. } => self.budgets.pay_control(now.at, &self.limits),
                     ClientMessage::Join { .. } => self.budgets.pay_join(now.at, &self.limits),
+                    // It pays when it turns out to be of no use.
+                    ClientMessage::Ack { .. } => Ok(()),
                     _ => self.budgets.pay_message(now.at, &self.limits),
                 };
                 match paid {
@@ -78,6 +80,17 @@ impl Session {
         self.refuse(&error, &reference);
     }
 
+    /// Pays for one message. Says whether that could be paid; if not, it has been refused.
+    pub(super) fn pay(&mut self, now: Now, reference: &Reference) -> bool {
+        match self.budgets.pay_message(now.at, &self.limits) {
+            Ok(()) => true,
+            Err(used_up) => {
+                self.overdraw(now, used_up, 1, reference);
+                false
+            }
+        }
+    }
+
     pub(super) fn offend(&mut self, now: Now, error: &CommandError, reference: &Reference, end: CloseReason) {
         self.refuse(error, reference);
         if self.offences.note(now.at, &self.limits) {
@@ -112,8 +125,15 @@ impl Session {
                 self.route(room, |_| RoomCommand::Cursor { cursor, reference: reference.clone() })
             }
             ClientMessage::Typing { room, typing } => {
+                self.note_typing(room.as_ref(), typing);
                 self.route(room, |_| RoomCommand::Typing { typing, reference: reference.clone() })
             }
+            ClientMessage::Message { room, id, data } => self.publish(room, id, &data, reference),
+            ClientMessage::Ack { room, seq } => {
+                self.acknowledge(now, room, seq, reference);
+                Ok(())
+            }
+            ClientMessage::SyncAll(request) => self.sync_all(request, reference),
             ClientMessage::Sync { room, since, digest } => self.route(room, |entry| RoomCommand::Sync {
                 since,
                 digest,
@@ -178,7 +198,7 @@ impl Session {
             seat.entry = entry;
         } else if self.rooms.len() < self.limits.rooms_per_connection_max {
             self.rooms.reserve_exact(1);
-            self.rooms.push(Seat { room: room.clone(), entry, reader: None });
+            self.rooms.push(Seat { room: room.clone(), entry, reader: None, typing: false });
         } else {
             let message =
                 format!("a connection may be in at most {} rooms", self.limits.rooms_per_connection_max);
@@ -193,7 +213,15 @@ impl Session {
         self.rooms.retain(|seat| seat.room != room);
         // Leaving a room that was not entered is no error.
         if self.rooms.len() < before {
+            self.leave_stream(&room);
             self.outputs.push(SessionOutput::Route { room, command: RoomCommand::Leave });
+        }
+    }
+
+    fn note_typing(&mut self, room: Option<&RoomId>, typing: bool) {
+        let room = room.unwrap_or(&self.default_room);
+        if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.room == *room) {
+            seat.typing = typing;
         }
     }
 

@@ -8,7 +8,9 @@
 mod auth;
 mod budget;
 mod commands;
+mod ending;
 mod heartbeat;
+mod messages;
 mod pace;
 mod quality;
 
@@ -23,6 +25,7 @@ use crate::limits::{Limits, RateLimit};
 use crate::port::transport::{Sent, Silence};
 use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
+use crate::stream::Courier;
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Since};
 pub use auth::{Credentials, Proof};
@@ -30,6 +33,7 @@ use auth::{Rights, Wanted};
 pub use budget::UserBudget;
 use budget::{Budgets, Offences};
 use heartbeat::{Beat, Heartbeat};
+pub use messages::{Publish, Standing, StreamCommand, StreamDelivery, Sync, Synced, beyond};
 pub use quality::Quality;
 
 /// What is known of a connection when it opens.
@@ -86,6 +90,8 @@ pub enum SessionOutput {
         /// The command.
         command: RoomCommand,
     },
+    /// Something about messages that last.
+    Stream(StreamCommand),
     /// Find out whether this token is good, and give the answer to [`Session::handle_verified`].
     Verify(Box<Credentials>),
     /// Close the connection, after writing what waits.
@@ -121,6 +127,15 @@ pub enum Delivery {
     },
     /// Something to write.
     Answer(Frame),
+    /// Why something could not be carried out.
+    Refused {
+        /// Why.
+        error: CommandError,
+        /// What it was.
+        reference: Reference,
+    },
+    /// Something about messages that last.
+    Stream(StreamDelivery),
     /// The end.
     Evict(CloseReason),
 }
@@ -141,6 +156,10 @@ pub struct Session {
     outbox: Vec<Frame>,
     /// Since when a message is on its way that has not come whole.
     unfinished: Option<Timestamp>,
+    /// Deliveries of streams, once there is one.
+    courier: Option<Box<Courier>>,
+    /// Whether the answer to a sync is under way.
+    syncing: bool,
     /// Since when the peer has not read all that it was sent.
     stalled: Option<Timestamp>,
     outputs: Vec<SessionOutput>,
@@ -179,6 +198,8 @@ struct Seat {
     entry: Entry,
     /// `None` until the room has answered, and while it prepares a fresh start.
     reader: Option<FeedReader>,
+    /// Whether it has said that it types.
+    typing: bool,
 }
 
 impl Session {
@@ -203,6 +224,8 @@ impl Session {
             rooms: Vec::new(),
             outbox: Vec::new(),
             unfinished: None,
+            courier: None,
+            syncing: false,
             stalled: None,
             outputs: Vec::new(),
             limits,
@@ -277,10 +300,15 @@ impl Session {
             Phase::Opening { until, .. } => Some(*until),
             Phase::Ready(identity) => {
                 let stall = self.stalled.map(|since| since + self.limits.stall);
-                [Some(self.heartbeat.next()), stall, self.unfinished_until(), identity.rights.until()]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let streams = self.courier.as_ref().and_then(|courier| courier.poll_timeout(&self.limits));
+                let next = [
+                    Some(self.heartbeat.next()),
+                    stall,
+                    self.unfinished_until(),
+                    identity.rights.until(),
+                    streams,
+                ];
+                next.into_iter().flatten().min()
             }
             Phase::Closed => None,
         }
@@ -299,6 +327,9 @@ impl Session {
                 }
                 if self.unfinished_until().is_some_and(|until| until <= now.at) {
                     return self.give_up_waiting();
+                }
+                if let Some(courier) = &mut self.courier {
+                    courier.handle_timeout(now.at, self.stalled.is_none(), &self.limits);
                 }
                 self.beat(now);
             }
@@ -353,8 +384,10 @@ impl Session {
             Delivery::Position { entry, frame, reader } => {
                 // The answer to an entry that has been left, or entered anew, comes too late to matter.
                 if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
+                    let listen = StreamCommand::Listen { room: seat.room.clone() };
                     seat.reader = Some(reader);
                     self.outbox.push(frame);
+                    self.outputs.push(SessionOutput::Stream(listen));
                 }
             }
             Delivery::NotEntered { entry, frame } => {
@@ -362,6 +395,8 @@ impl Session {
                 self.outbox.push(frame);
             }
             Delivery::Answer(frame) => self.outbox.push(frame),
+            Delivery::Refused { error, reference } => self.refuse(&error, &reference),
+            Delivery::Stream(delivery) => self.handle_stream(delivery),
             Delivery::Evict(reason) => return self.close(reason),
         }
         if self.outbox.len() > self.limits.mailbox_max {
@@ -385,23 +420,14 @@ impl Session {
         }
     }
 
-    /// The connection is over. Comes last, whoever ended it.
-    pub fn handle_end(&mut self, how: Detach) {
-        if matches!(self.phase, Phase::Ready(_)) {
-            self.outputs.push(SessionOutput::Detach { how });
-        }
-        self.phase = Phase::Closed;
-        self.rooms = Vec::new();
-    }
-
-    /// Adds to `frames` what should be written now: direct answers, then what the rooms say. Call it only when the
-    /// wire takes more. Says whether there is more than fitted.
-    pub fn gather(&mut self, frames: &mut Vec<Frame>) -> bool {
+    /// Adds to `frames` what should be written now: direct answers, then messages, then what the rooms say. Call it only
+    /// when the wire takes more. Says whether there is more than fitted.
+    pub fn gather(&mut self, now: Now, frames: &mut Vec<Frame>) -> bool {
         frames.append(&mut std::mem::take(&mut self.outbox));
-        let mut more = false;
         if self.is_closed() {
-            return more;
+            return false;
         }
+        let mut more = self.gather_streams(now, frames);
         for seat in &mut self.rooms {
             let Some(reader) = &mut seat.reader else { continue };
             let command = match reader.gather(frames, self.limits.gather_bytes_max) {
@@ -450,33 +476,5 @@ impl Session {
     fn refuse(&mut self, error: &CommandError, reference: &Reference) {
         self.outputs.push(SessionOutput::Refused(error.code));
         self.say(wire::error(error, reference));
-    }
-
-    fn close(&mut self, reason: CloseReason) {
-        if !self.is_closed() {
-            if matches!(self.phase, Phase::Ready(_)) {
-                self.outputs.push(SessionOutput::Detach { how: reason.detach() });
-            }
-            self.outputs.push(SessionOutput::Close(reason));
-            self.phase = Phase::Closed;
-            self.rooms = Vec::new();
-        }
-    }
-}
-
-impl CloseReason {
-    /// What the server's own closing means for the session's rooms: whoever may come back is waited for.
-    fn detach(self) -> Detach {
-        match self {
-            Self::PeerClosed => Detach::Finished,
-            Self::Kicked | Self::NotAuthorized => Detach::Kicked,
-            Self::Draining
-            | Self::SlowConsumer
-            | Self::HeartbeatTimeout
-            | Self::RateLimitAbused
-            | Self::TokenExpired
-            | Self::TakenOver
-            | Self::ProtocolAbused => Detach::Lost,
-        }
     }
 }

@@ -14,6 +14,9 @@ use crate::time::WallTime;
 pub struct Seq(u64);
 
 impl Seq {
+    /// After all that there will ever be.
+    pub const LAST: Self = Self(u64::MAX);
+
     /// The place after all before it.
     pub const fn new(number: u64) -> Self {
         Self(number)

@@ -12,6 +12,8 @@ use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::{Color, is_safe_picture};
 use crate::rights::Token;
+use crate::stream::{MessageId, Seq};
+use crate::time::WallTime;
 
 /// Longest epoch that a client may name; another server's may look otherwise.
 const EPOCH_BYTES_MAX: usize = 128;
@@ -47,13 +49,19 @@ pub enum ClientMessage {
     Activity { active: bool },
     /// "Is this what you have?"
     Sync { room: Option<RoomId>, since: Since, digest: Option<u32> },
+    /// Something for a stream, to be kept.
+    Message { room: Option<RoomId>, id: MessageId, data: Json },
+    /// Everything of a stream up to here is dealt with.
+    Ack { room: Option<RoomId>, seq: Seq },
+    /// "What is there that I do not have?"
+    SyncAll(SyncRequest),
     /// The answer to a ping, with the ping's timestamp.
     Pong { timestamp: Option<i64> },
 }
 
 impl ClientMessage {
     /// The `type`s that clients may send, for metrics and documents.
-    pub const TYPES: [&str; 10] = [
+    pub const TYPES: [&str; 13] = [
         "auth",
         "presence:join",
         "presence:leave",
@@ -63,6 +71,9 @@ impl ClientMessage {
         "presence:typing",
         "presence:activity",
         "presence:sync",
+        "message",
+        "ack",
+        "sync",
         "pong",
     ];
 
@@ -78,6 +89,9 @@ impl ClientMessage {
             Self::Typing { .. } => "presence:typing",
             Self::Activity { .. } => "presence:activity",
             Self::Sync { .. } => "presence:sync",
+            Self::Message { .. } => "message",
+            Self::Ack { .. } => "ack",
+            Self::SyncAll(_) => "sync",
             Self::Pong { .. } => "pong",
         }
     }
@@ -104,6 +118,17 @@ impl Since {
     }
 }
 
+/// What a client has, of everything that is kept for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// Changes until then.
+    pub since: Option<WallTime>,
+    /// Messages of these streams up to these places.
+    pub cursors: Vec<(RoomId, Seq)>,
+    /// How many messages and changes it wants at most.
+    pub limit: Option<usize>,
+}
+
 /// What a join says about its user. Nothing in it is believed without the server's consent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserClaim {
@@ -123,10 +148,25 @@ pub struct UserClaim {
 
 /// Reads one message. Never panics, whatever the bytes are.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Decoded {
-    let unreadable = |message: String| Decoded {
-        reference: None,
-        message: Err(CommandError::new(ErrorCode::BadJson, message)),
-    };
+    let read = object(bytes, limits).and_then(|object| Ok((object.reference()?, object)));
+    match read {
+        Ok((reference, object)) => Decoded { reference, message: object.message() },
+        Err(error) => Decoded { reference: None, message: Err(error) },
+    }
+}
+
+/// Reads a message for a stream that comes without `type` and `room`.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_message(bytes: &[u8], limits: &Limits) -> Result<(MessageId, Json), CommandError> {
+    let object = object(bytes, limits)?;
+    object.reference()?;
+    Ok((object.message_id()?, object.data()?))
+}
+
+fn object<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Object<'a>, CommandError> {
+    let unreadable = |message: String| Err(CommandError::new(ErrorCode::BadJson, message));
     let Ok(text) = std::str::from_utf8(bytes) else {
         return unreadable("the message is not UTF-8".to_owned());
     };
@@ -146,11 +186,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Decoded {
         Ok(members) => members,
         Err(error) => return unreadable(format!("the message is not a JSON object: {error}")),
     };
-    let object = Object { path: String::new(), members, limits };
-    match object.reference() {
-        Ok(reference) => Decoded { reference, message: object.message() },
-        Err(error) => Decoded { reference: None, message: Err(error) },
-    }
+    Ok(Object { path: String::new(), members, limits })
 }
 
 /// One JSON object of a message, which knows where in the message it stands.
@@ -210,6 +246,14 @@ impl<'a> Object<'a> {
             "presence:sync" => {
                 ClientMessage::Sync { room: self.room()?, since: self.since()?, digest: self.digest()? }
             }
+            "message" => {
+                ClientMessage::Message { room: self.room()?, id: self.message_id()?, data: self.data()? }
+            }
+            "ack" => ClientMessage::Ack {
+                room: self.room()?,
+                seq: Seq::new(self.required("seq", "a whole number of 0 or more")?),
+            },
+            "sync" => ClientMessage::SyncAll(self.sync_request()?),
             "pong" => ClientMessage::Pong { timestamp: self.value("timestamp", "a whole number")? },
             unknown => {
                 let shown: String = unknown.chars().take(64).collect();
@@ -308,6 +352,36 @@ impl<'a> Object<'a> {
         }
         cursor.value::<bool>("visible", "true or false")?;
         Ok(Some(Json::compact(raw)))
+    }
+
+    fn message_id(&self) -> Result<MessageId, CommandError> {
+        self.id("id", MessageId::parse)?.ok_or_else(|| self.bad("id", "is missing"))
+    }
+
+    /// What a message is about: any JSON value, also `null`.
+    fn data(&self) -> Result<Json, CommandError> {
+        let given = self.members.0.iter().find(|(name, _)| name == "data");
+        given.map(|(_, raw)| Json::compact(raw)).ok_or_else(|| self.bad("data", "is missing"))
+    }
+
+    fn sync_request(&self) -> Result<SyncRequest, CommandError> {
+        let since = self.value("since", "a whole number")?.map(WallTime::from_unix_millis);
+        let limit: Option<usize> = self.value("limit", "a whole number of 1 or more")?;
+        if limit == Some(0) {
+            return Err(self.bad("limit", "must be a whole number of 1 or more"));
+        }
+        let mut cursors = Vec::new();
+        if let Some(given) = self.object("cursors")? {
+            for (name, _) in &given.members.0 {
+                let room = RoomId::parse(name).map_err(|error| {
+                    let path = given.path_of(&name.chars().take(128).collect::<String>());
+                    let message = format!("`{path}` {error}");
+                    CommandError::field(ErrorCode::InvalidRoom, path, message)
+                })?;
+                cursors.push((room, Seq::new(given.required(name, "a whole number of 0 or more")?)));
+            }
+        }
+        Ok(SyncRequest { since, cursors, limit })
     }
 
     fn id<T>(

@@ -6,13 +6,15 @@ mod events;
 mod json;
 mod kept;
 mod server;
+mod stream;
 mod user;
 
-pub use client::{ClientMessage, Decoded, Since, UserClaim, decode};
+pub use client::{ClientMessage, Decoded, Since, SyncRequest, UserClaim, decode, decode_message};
 pub use events::*;
 pub use json::{Json, Reference, State, StatePatch};
 pub use kept::{KeptRoomError, kept_room, read_kept_room};
 pub use server::*;
+pub use stream::*;
 
 /// The protocol's version, as `connected` says it.
 pub const PROTOCOL: u32 = 1;

@@ -11,7 +11,7 @@ use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::{Frame, Mark, Message};
 use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
-use presence_core::session::{Quality, Session, SessionOutput};
+use presence_core::session::{Delivery, Quality, Session, SessionOutput, StreamCommand};
 use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
@@ -41,6 +41,7 @@ pub(super) struct Drive {
     wire: Wire,
     measure: Option<Timestamp>,
     places: Places,
+    measure_message: Option<Duration>,
 }
 
 /// Whether the peer keeps up.
@@ -88,6 +89,7 @@ impl Drive {
             wire: Wire::Free,
             measure: None,
             places,
+            measure_message: None,
         }
     }
 
@@ -145,12 +147,20 @@ impl Drive {
                 self.user = Some(user.clone());
                 shared.registry.identify(connection, &user);
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
-                return Step::wait(async move { shards.attach(&user, &session, generation, &mailbox).await });
+                let streams = shared.streams.clone();
+                return Step::wait(async move {
+                    shards.attach(&user, &session, generation, &mailbox).await;
+                    streams.attach(&user, generation, &mailbox).await;
+                });
             }
             SessionOutput::Detach { how } => {
-                let shards = shared.shards.clone();
-                return Step::wait(async move { shards.detach(generation, how).await });
+                let (shards, streams) = (shared.shards.clone(), shared.streams.clone());
+                return Step::wait(async move {
+                    shards.detach(generation, how).await;
+                    streams.detach(generation, how).await;
+                });
             }
+            SessionOutput::Stream(command) => return self.carry_out_stream(command),
             SessionOutput::Route { room, command } => {
                 if let Err(refused) = shared.shards.try_command(generation, room, command) {
                     let (room, command) = *refused;
@@ -165,8 +175,7 @@ impl Drive {
             SessionOutput::RoundTrip(rtt) => shared.metrics.round_trip(rtt, Quality::of(rtt, &shared.limits)),
             SessionOutput::Received(kind) => {
                 shared.metrics.message_received(kind);
-                let (connection, number) = (self.session.connection(), self.received);
-                debug!(%connection, correlation = %format_args!("{connection}-{number}"), kind, "message received");
+                debug!(connection = %self.session.connection(), correlation = self.correlation(), kind, "message received");
             }
             SessionOutput::Limited(limit) => shared.metrics.rate_limited(limit.as_str()),
             SessionOutput::Refused(code) => {
@@ -210,23 +219,70 @@ impl Drive {
         Ok(())
     }
 
+    /// The name in the logs of the message that was received last.
+    fn correlation(&self) -> String {
+        format!("{}-{}", self.session.connection(), self.received)
+    }
+
+    fn carry_out_stream(&mut self, command: StreamCommand) -> Step {
+        let (generation, streams) = (self.generation, self.shared.streams.clone());
+        match command {
+            StreamCommand::Listen { room } => {
+                return Step::wait(async move { streams.listen(generation, room).await });
+            }
+            StreamCommand::Leave { room } => {
+                return Step::wait(async move { streams.leave(generation, room).await });
+            }
+            StreamCommand::Publish(publish) => {
+                let (correlation, reference) = (self.correlation().into(), publish.reference.clone());
+                let connection = self.session.connection();
+                if let Err(error) = streams.publish(*publish, correlation, connection, &self.mailbox) {
+                    self.session.handle_delivery(Delivery::Refused { error, reference });
+                }
+            }
+            StreamCommand::Acknowledge { room, seq, unsure } => {
+                return Step::wait(async move { streams.acknowledge(generation, room, seq, unsure).await });
+            }
+            StreamCommand::Fetch(fetch) => streams.fetch(fetch, &self.mailbox),
+            StreamCommand::Sync(sync) => streams.sync(*sync, &self.mailbox),
+            StreamCommand::Redelivered(messages) => self.shared.metrics.redelivered(messages),
+        }
+        Step::Done
+    }
+
+    /// Says of each message that lasts what became of it (M6).
+    fn log_deliveries(&self, frames: &[Frame], sent: Sent) {
+        let outcome = if sent == Sent::All { "written" } else { "waits for the peer" };
+        for message in frames.iter().flat_map(Frame::messages) {
+            if let Some(Mark::Correlation(correlation)) = message.mark() {
+                debug!(connection = %self.session.connection(), correlation = &**correlation, outcome, "message delivered");
+            }
+        }
+    }
+
     /// Writes what waits, if the peer keeps up.
     fn write(&mut self) -> Result<Written, TransportError> {
         if self.wire == Wire::Busy {
             return Ok(Written::Everything);
         }
         let mut frames: Vec<Frame> = Vec::new();
-        let more = self.session.gather(&mut frames);
+        let now = self.shared.clock.now();
+        let more = self.session.gather(now, &mut frames);
         if frames.is_empty() {
             // Gathering may have found that a reader fell behind; that is an output to carry out.
             return Ok(if self.session.has_outputs() { Written::MoreWaits } else { Written::Everything });
         }
-        let now = self.shared.clock.now();
         let sent = self.transport.send(&frames)?;
         self.session.handle_sent(now, sent);
         self.shared.metrics.written(&frames);
         let (connection, events) = (self.session.connection(), Events(&frames));
         trace!(%connection, frames = frames.len(), %events, outcome = ?sent, "written");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.log_deliveries(&frames, sent);
+        }
+        if let Some(arrived) = self.measure_message.take() {
+            self.shared.metrics.message_delivered(self.shared.clock.elapsed().saturating_sub(arrived));
+        }
         if let Some(since) = self.measure.take() {
             self.shared.metrics.delivered(now.at.since(since));
         }
@@ -274,6 +330,7 @@ impl Drive {
                     self.session.handle_timeout(now);
                 }
                 self.measure = mail.calls.measure.or(self.measure);
+                self.measure_message = mail.calls.message.or(self.measure_message);
                 for asker in mail.askers {
                     asker.answer(self.status());
                 }
@@ -379,9 +436,13 @@ impl Drop for Drive {
         self.shared.registry.leave(connection);
         self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");
         let (shards, generation) = (self.shared.shards.clone(), self.generation);
+        let streams = self.shared.streams.clone();
         // Without a runtime the server is gone, and its rooms with it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { shards.detach(generation, Detach::Lost).await });
+            runtime.spawn(async move {
+                shards.detach(generation, Detach::Lost).await;
+                streams.detach(generation, Detach::Lost).await;
+            });
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use presence_core::session::Delivery;
 use presence_core::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct Calls {
     pub drain: Option<u64>,
     /// When the changes behind the news happened, if this connection is to measure how long they took to be written.
     pub measure: Option<Timestamp>,
+    /// When the message behind the news arrived, by the finer clock, if this connection is to measure that.
+    pub message: Option<Duration>,
 }
 
 /// What was in a mailbox.
@@ -77,6 +80,14 @@ impl Mailbox {
         self.call(|inner| {
             inner.calls.news = true;
             inner.calls.measure.get_or_insert(since);
+        });
+    }
+
+    /// A stream has news, and this connection measures how long it took since the message `arrived`.
+    pub fn wake_for_message(&self, arrived: Duration) {
+        self.call(|inner| {
+            inner.calls.news = true;
+            inner.calls.message.get_or_insert(arrived);
         });
     }
 
@@ -153,7 +164,7 @@ mod tests {
         mailbox.ring();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         let Poll::Ready(mail) = mailbox.poll(&mut cx) else { panic!("nothing was found") };
-        assert_eq!(mail.calls, Calls { news: true, timer: true, drain: None, measure: None });
+        assert_eq!(mail.calls, Calls { news: true, timer: true, drain: None, measure: None, message: None });
         assert_eq!(mail.deliveries.len(), 1);
         assert!(mailbox.poll(&mut cx).is_pending());
     }

@@ -25,6 +25,7 @@ use crate::limits::{
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
+use crate::stream::Streams;
 use drive::Drive;
 use mailbox::Mailbox;
 use pacemaker::Pacemaker;
@@ -38,6 +39,7 @@ pub struct Connections {
     metrics: Metrics,
     shards: Shards,
     auth: Arc<Auth>,
+    streams: Streams,
     pacemaker: Pacemaker,
     registry: Registry,
     addresses: Arc<AddressLimits>,
@@ -73,6 +75,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The rooms.
     pub shards: Shards,
+    /// What is said in them.
+    pub streams: Streams,
     /// Who may.
     pub auth: Arc<Auth>,
 }
@@ -91,12 +95,17 @@ pub struct Places {
 impl Connections {
     /// Connections that meet in the rooms of `shards`, each with somebody whom `auth` knows.
     pub fn new(config: &Config, parts: Parts) -> Self {
-        let Parts { addresses, clock, metrics, shards, auth } = parts;
+        let Parts { addresses, clock, metrics, shards, streams, auth } = parts;
         let limits = Arc::new(config.limits());
         let (pacemaker, registry) = (Pacemaker::new(), Registry::default());
         let users = Arc::new(UserLimits::new(config.connections_per_user_max, &limits, clock));
         let unknown = UnknownLimit::new(config.unauthenticated_max);
-        Self { limits, clock, metrics, shards, auth, pacemaker, registry, addresses, users, unknown }
+        Self { limits, clock, metrics, shards, auth, streams, pacemaker, registry, addresses, users, unknown }
+    }
+
+    /// The streams that they receive.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What addresses may do.
@@ -255,7 +264,9 @@ mod tests {
         let shards = Shards::start(1, &limits, Incarnation::from_random(1), clock, &metrics);
         let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
-        let parts = Parts { addresses, clock, metrics, shards, auth };
+        let store = Arc::new(crate::store::memory::MemoryStore::new(config.stream_limits()));
+        let streams = Streams::start(1, store, &limits, clock, &metrics);
+        let parts = Parts { addresses, clock, metrics, shards, streams, auth };
         let connections = Arc::new(Connections::new(&config, parts));
         let (transport, mut ann) = pair();
         connections.open(Box::new(transport), hello("ann"));

@@ -4,6 +4,7 @@
 mod chunks;
 pub mod events;
 mod sse;
+mod streams;
 mod wire;
 mod ws;
 
@@ -18,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::http::is_whole;
+use crate::inbox::Inbox;
 use crate::view::View;
 use crate::wire::ServerMessage;
 pub use sse::SseWire;
@@ -87,6 +89,8 @@ pub struct Client {
     name: String,
     wire: Wire,
     views: BTreeMap<String, View>,
+    inbox: Inbox,
+    sent: u64,
     transcript: Vec<String>,
 }
 
@@ -130,7 +134,14 @@ impl Client {
         if let (Wire::Sse(wire), Some(token)) = (&mut wire, &who.token) {
             wire.present(token);
         }
-        Ok(Self { name: name.to_owned(), wire, views: BTreeMap::new(), transcript: Vec::new() })
+        Ok(Self {
+            name: name.to_owned(),
+            wire,
+            views: BTreeMap::new(),
+            inbox: Inbox::default(),
+            sent: 0,
+            transcript: Vec::new(),
+        })
     }
 
     /// Its user.
@@ -189,6 +200,11 @@ impl Client {
     pub async fn come_back(self, kind: Kind, server: SocketAddr, who: &Credentials) -> Result<Self> {
         let mut back = Self::connect(kind, server, who).await?;
         back.views.extend(self.views);
+        // What came before the answer to the handshake is newer.
+        let early = std::mem::replace(&mut back.inbox, self.inbox);
+        back.inbox.reconnect();
+        back.inbox.follow(early);
+        back.sent = self.sent;
         back.transcript.splice(0..0, self.transcript);
         Ok(back)
     }
@@ -257,6 +273,8 @@ impl Client {
             // The connection may be closing; the next receive tells.
             let _ = self.wire.send_text(&pong.to_string()).await;
         }
+        let taken = self.inbox.apply(&message);
+        taken.map_err(|misdelivery| self.failure(&misdelivery.to_string()))?;
         if let Some(room) = message.room() {
             let applied = self.views.entry(room.to_owned()).or_default().apply(&message);
             applied.map_err(|violation| self.failure(&violation.to_string()))?;

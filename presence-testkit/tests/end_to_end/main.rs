@@ -17,6 +17,9 @@ mod join_leave;
 mod lagged;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod limits;
+mod messages;
+#[cfg(feature = "sqlite")]
+mod messages_kept;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod moving;
 mod openapi;

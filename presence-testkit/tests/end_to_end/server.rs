@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
+use presence_server::stream::Streams;
 use presence_server::{Config, Server};
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http;
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 /// A server that ends with the value.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    pub(crate) streams: Streams,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -32,13 +34,13 @@ pub(crate) fn quick() -> Config {
 impl TestServer {
     pub(crate) fn start(config: Config) -> Result<Self> {
         let server = Server::bind(config, None)?;
-        let address = server.address();
+        let (address, streams) = (server.address(), server.streams().clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             // A test that ends drops the sender; that stops the server too.
             let _ = stopped.await;
         }));
-        Ok(Self { address, stop: Some(stop), running })
+        Ok(Self { address, streams, stop: Some(stop), running })
     }
 
     pub(crate) async fn enter(&self, kind: Kind, user: &str, session: &str, room: &str) -> Result<Client> {

@@ -1,0 +1,403 @@
+//! What one connection has of each stream that it receives: how far it was sent, what it has not acknowledged, what goes
+//! again, and what has to be asked of the store. Nothing is kept for a stream until there is something to deliver.
+
+use std::time::Duration;
+
+use super::{Found, Receiver, Seq, Tail};
+use crate::frame::Frame;
+use crate::id::{ConnectionId, RoomId};
+use crate::limits::Limits;
+use crate::time::Timestamp;
+use crate::wire;
+
+/// Writes of one stream whose acknowledgement is waited for one by one; of more, neighbours count as one.
+const FLIGHTS_MAX: usize = 16;
+
+/// After how long a store that could not be read is asked again.
+const FETCH_AGAIN: Duration = Duration::from_secs(1);
+
+/// A stream that a connection is to receive.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Which.
+    pub room: RoomId,
+    /// What is new in it.
+    pub tail: Tail,
+    /// Whose it is.
+    pub receiver: Receiver,
+    /// What comes after this is to be delivered.
+    pub from: Seq,
+}
+
+/// A question to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Of which stream.
+    pub room: RoomId,
+    /// Messages after this one.
+    pub after: Seq,
+    /// For what.
+    pub purpose: Purpose,
+}
+
+/// What a stretch of a stream is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The connection has not had it.
+    New,
+    /// It goes again, up to here; what is gone meanwhile is not spoken of.
+    Again {
+        /// The last that goes again.
+        to: Seq,
+    },
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The question.
+    pub fetch: Fetch,
+    /// What to write, if anything: messages, and before them what is missing.
+    pub frame: Option<Frame>,
+    /// The last message of it, if it has one.
+    pub last: Option<Seq>,
+    /// Read on from here.
+    pub up_to: Seq,
+}
+
+/// What became of a client's acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// The user's cursor is there now.
+    To(Seq),
+    /// It was there already.
+    Already,
+    /// Nothing so new was ever sent to the user.
+    Beyond,
+    /// Nothing of this stream was delivered to this connection.
+    NotOpen,
+}
+
+/// One connection's deliveries.
+#[derive(Debug)]
+pub struct Courier {
+    connection: ConnectionId,
+    lanes: Vec<Lane>,
+    /// Messages that have gone again, since somebody last asked.
+    redelivered: u64,
+}
+
+#[derive(Debug)]
+struct Lane {
+    room: RoomId,
+    tail: Tail,
+    receiver: Receiver,
+    /// Everything up to here has been written to this connection, or is its own.
+    sent: Seq,
+    /// The last of it that was really written.
+    written: Seq,
+    flights: Vec<Flight>,
+    /// What is to go again: after the first, up to the second.
+    again: Option<(Seq, Seq)>,
+    source: Source,
+}
+
+/// Something written and not acknowledged: all up to `to` that no earlier flight has.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    to: Seq,
+    at: Timestamp,
+    /// How often it has gone again.
+    attempts: u32,
+}
+
+/// Where a lane's next messages come from.
+#[derive(Debug)]
+enum Source {
+    /// The tail.
+    Tail,
+    /// The store, which has been asked.
+    Asked,
+    /// The store's answer.
+    Answered(Box<Fetched>),
+    /// The store, which could not be read.
+    Failed,
+    /// The store, which is asked again then.
+    Paused(Timestamp),
+    /// Nowhere, until a sync is answered.
+    Held,
+}
+
+impl Courier {
+    /// Nothing to deliver yet.
+    pub fn new(connection: ConnectionId) -> Self {
+        Self { connection, lanes: Vec::new(), redelivered: 0 }
+    }
+
+    fn lane(&mut self, room: &RoomId) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.room == *room)
+    }
+
+    /// There is something to deliver of a stream. If it was open already, it goes on from where it is.
+    pub fn open(&mut self, opened: Opened) {
+        let Opened { room, tail, receiver, from: sent } = opened;
+        match self.lane(&room) {
+            Some(lane) => (lane.tail, lane.receiver) = (tail, receiver),
+            None => {
+                let (flights, again, source) = (Vec::new(), None, Source::Tail);
+                self.lanes.reserve_exact(1);
+                self.lanes.push(Lane { room, tail, receiver, sent, written: sent, flights, again, source });
+            }
+        }
+    }
+
+    /// The stream is not received any more.
+    pub fn close(&mut self, room: &RoomId) {
+        self.lanes.retain(|lane| lane.room != *room);
+    }
+
+    /// Only these streams are received from now on.
+    pub fn retain(&mut self, received: impl Fn(&RoomId) -> bool) {
+        self.lanes.retain(|lane| received(&lane.room));
+    }
+
+    /// Adds to `frames` what is to be written now, and to `fetches` what the store has to be asked. Says whether there is
+    /// more than fitted.
+    pub fn gather(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        frames: &mut Vec<Frame>,
+        fetches: &mut Vec<Fetch>,
+    ) -> bool {
+        let mut more = false;
+        for lane in &mut self.lanes {
+            let before = frames.len();
+            more |= lane.gather_again(now, self.connection, limits, frames, fetches);
+            let again: u64 = frames[before..].iter().map(|frame| frame.messages().len() as u64).sum();
+            self.redelivered += again;
+            more |= lane.gather_new(now, self.connection, limits, frames, fetches);
+        }
+        more
+    }
+
+    /// The store has answered.
+    pub fn handle_fetched(&mut self, fetched: Fetched) {
+        if let Some(lane) = self.lane(&fetched.fetch.room)
+            && matches!(lane.source, Source::Asked)
+        {
+            lane.source = Source::Answered(Box::new(fetched));
+        }
+    }
+
+    /// The store could not be read.
+    pub fn handle_not_fetched(&mut self, room: &RoomId) {
+        if let Some(lane) = self.lane(room)
+            && matches!(lane.source, Source::Asked)
+        {
+            lane.source = Source::Failed;
+        }
+    }
+
+    /// The client has dealt with everything up to `seq`. What it has sent itself it need not acknowledge.
+    pub fn acknowledge(&mut self, room: &RoomId, seq: Seq) -> Acknowledged {
+        let Some(lane) = self.lane(room) else { return Acknowledged::NotOpen };
+        if seq > lane.receiver.sent() {
+            return Acknowledged::Beyond;
+        }
+        let seq = if seq >= lane.written { seq.max(lane.sent) } else { seq };
+        let moved = lane.receiver.acknowledge(seq);
+        lane.land();
+        if moved { Acknowledged::To(seq) } else { Acknowledged::Already }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self, limits: &Limits) -> Option<Timestamp> {
+        let due = |lane: &Lane| {
+            let open = lane.flights.iter().filter(|flight| flight.attempts < limits.redeliveries_max);
+            let paused = if let Source::Paused(until) = lane.source { Some(until) } else { None };
+            open.map(|flight| flight.at + limits.redelivery).chain(paused).min()
+        };
+        self.lanes.iter().filter_map(due).min()
+    }
+
+    /// Time has passed: what was not acknowledged in time goes again, a bounded number of times. A peer that is not even
+    /// reading is not sent more.
+    pub fn handle_timeout(&mut self, now: Timestamp, is_reading: bool, limits: &Limits) {
+        for lane in &mut self.lanes {
+            lane.land();
+            let mut after = lane.receiver.acked();
+            for flight in &mut lane.flights {
+                let open = flight.attempts < limits.redeliveries_max;
+                if open && flight.at + limits.redelivery <= now {
+                    flight.at = now;
+                    if is_reading {
+                        flight.attempts += 1;
+                        let (first, last) = lane.again.unwrap_or((after, flight.to));
+                        lane.again = Some((first.min(after), last.max(flight.to)));
+                    }
+                }
+                after = flight.to;
+            }
+        }
+    }
+
+    /// How many messages have gone again, since this was last asked.
+    pub fn take_redelivered(&mut self) -> u64 {
+        std::mem::take(&mut self.redelivered)
+    }
+
+    /// The client has asked for what comes after places of its own: until it has that, nothing else of these streams is
+    /// delivered.
+    pub fn hold<'a>(&mut self, rooms: impl Iterator<Item = &'a RoomId>) {
+        for room in rooms {
+            if let Some(lane) = self.lane(room) {
+                lane.source = Source::Held;
+            }
+        }
+    }
+
+    /// A sync is answered, and has brought these streams to these places: deliveries go on from there.
+    pub fn release(&mut self, places: &[(RoomId, Seq)]) {
+        for lane in &mut self.lanes {
+            let held = matches!(lane.source, Source::Held);
+            if let Some((_, place)) = places.iter().find(|(room, _)| *room == lane.room) {
+                lane.go_on_from(*place, held);
+            }
+            if held {
+                lane.source = Source::Tail;
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Forgets flights that have arrived.
+    fn land(&mut self) {
+        let acked = self.receiver.acked();
+        self.flights.retain(|flight| flight.to > acked);
+        if self.flights.is_empty() {
+            self.flights = Vec::new();
+        }
+    }
+
+    fn gather_again(
+        &mut self,
+        now: Timestamp,
+        reader: ConnectionId,
+        limits: &Limits,
+        frames: &mut Vec<Frame>,
+        fetches: &mut Vec<Fetch>,
+    ) -> bool {
+        let again = Purpose::Again { to: Seq::default() };
+        if let Some(fetched) = self.take_answer(now, again) {
+            frames.extend(fetched.frame);
+            self.again = self.again.map(|(_, to)| (fetched.up_to, to));
+        }
+        let Some((after, to)) = self.again else { return false };
+        let after = after.max(self.receiver.acked());
+        if after >= to || !matches!(self.source, Source::Tail) {
+            self.again = self.again.filter(|_| after < to);
+            return false;
+        }
+        let mut texts = Vec::new();
+        match self.tail.read(now, (after, to), reader, &mut texts, limits.gather_bytes_max) {
+            Found::UpTo { seq, more, .. } => {
+                frames.extend(texts.iter().map(wire::redelivered));
+                self.again = more.then_some((seq, to));
+                more
+            }
+            Found::Gone => {
+                self.ask(after, Purpose::Again { to }, fetches);
+                false
+            }
+        }
+    }
+
+    fn gather_new(
+        &mut self,
+        now: Timestamp,
+        reader: ConnectionId,
+        limits: &Limits,
+        frames: &mut Vec<Frame>,
+        fetches: &mut Vec<Fetch>,
+    ) -> bool {
+        if let Some(fetched) = self.take_answer(now, Purpose::New)
+            && fetched.fetch.after == self.sent
+        {
+            frames.extend(fetched.frame);
+            self.note(now, fetched.up_to.max(self.sent), fetched.last);
+        }
+        if !matches!(self.source, Source::Tail) {
+            return false;
+        }
+        let range = (self.sent, Seq::LAST);
+        match self.tail.read(now, range, reader, frames, limits.gather_bytes_max) {
+            Found::UpTo { seq, foreign, more } => {
+                self.note(now, seq, foreign);
+                more
+            }
+            Found::Gone => {
+                self.ask(self.sent, Purpose::New, fetches);
+                false
+            }
+        }
+    }
+
+    /// The store's answer to a question of this kind, if it is there. From then on the tail is read again.
+    fn take_answer(&mut self, now: Timestamp, purpose: Purpose) -> Option<Fetched> {
+        let fits = |asked: Purpose| (asked == Purpose::New) == (purpose == Purpose::New);
+        match &self.source {
+            Source::Answered(fetched) if fits(fetched.fetch.purpose) => {}
+            Source::Failed => {
+                self.source = Source::Paused(now + FETCH_AGAIN);
+                return None;
+            }
+            Source::Paused(until) if *until <= now => {
+                self.source = Source::Tail;
+                return None;
+            }
+            Source::Answered(_) | Source::Paused(_) | Source::Tail | Source::Asked | Source::Held => {
+                return None;
+            }
+        }
+        match std::mem::replace(&mut self.source, Source::Tail) {
+            Source::Answered(fetched) => Some(*fetched),
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self, after: Seq, purpose: Purpose, fetches: &mut Vec<Fetch>) {
+        self.source = Source::Asked;
+        fetches.push(Fetch { room: self.room.clone(), after, purpose });
+    }
+
+    /// Notes that everything up to `sent` is written; `last` is the last message that it has.
+    fn note(&mut self, now: Timestamp, sent: Seq, last: Option<Seq>) {
+        self.sent = sent;
+        self.receiver.note_sent(sent);
+        let Some(last) = last else { return };
+        self.written = last;
+        if last <= self.receiver.acked() {
+            return;
+        }
+        self.flights.push(Flight { to: last, at: now, attempts: 0 });
+        if self.flights.len() > FLIGHTS_MAX {
+            let alike = self.flights.windows(2).position(|pair| pair[0].attempts == pair[1].attempts);
+            let first = self.flights.remove(alike.unwrap_or(0));
+            let second = &mut self.flights[alike.unwrap_or(0)];
+            // Never more often than it may, rather less.
+            second.attempts = second.attempts.max(first.attempts);
+        }
+    }
+
+    fn go_on_from(&mut self, place: Seq, back_too: bool) {
+        self.receiver.note_sent(place);
+        if place > self.sent || back_too {
+            self.sent = place;
+            self.written = if back_too { self.written.min(place) } else { place };
+            self.flights.retain(|flight| flight.to <= place);
+            self.again = self.again.filter(|(after, _)| *after < place);
+        }
+    }
+}

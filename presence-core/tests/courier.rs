@@ -1,0 +1,344 @@
+//! Random lives of receivers, against a model: whatever is published, lost, acknowledged, dropped, and asked for again, a
+//! client applies each message once and in order, and knows of those that it will never get. Seeded: a failure names its
+//! seed.
+
+#![expect(clippy::unwrap_used, reason = "whatever is not as expected fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use presence_core::frame::{Frame, Message};
+use presence_core::id::{ConnectionId, RoomId, UserId};
+use presence_core::limits::Limits;
+use presence_core::port::store::{Gap, GapReason};
+use presence_core::stream::{
+    Acknowledged, Courier, Fetch, Fetched, MessageId, MessageKind, NewMessage, Opened, Purpose, Receiver,
+    Seq, StoredMessage, Tail, TailMessage,
+};
+use presence_core::time::{Timestamp, WallTime};
+use presence_core::wire;
+use serde_json::Value;
+
+const REDELIVERIES: u32 = 2;
+
+fn limits() -> Limits {
+    Limits {
+        tail_messages_max: 4,
+        gather_bytes_max: 700,
+        redelivery: Duration::from_millis(100),
+        redeliveries_max: REDELIVERIES,
+        ..Limits::default()
+    }
+}
+
+fn room() -> RoomId {
+    RoomId::parse("doc").unwrap()
+}
+
+fn stored(seq: u64) -> StoredMessage {
+    let message = NewMessage {
+        room: room(),
+        kind: MessageKind::Message,
+        sender: UserId::parse("ann").unwrap(),
+        sender_name: "Ann".into(),
+        id: MessageId::parse(&format!("m-{seq}")).unwrap(),
+        body: "0".into(),
+        correlation: "c".into(),
+        at: WallTime::default(),
+    };
+    StoredMessage { seq: Seq::new(seq), message }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// A device: what it has applied outlives its connections.
+#[derive(Default)]
+struct Device {
+    place: u64,
+    applied: Vec<u64>,
+    own: BTreeSet<u64>,
+    gone: BTreeSet<u64>,
+}
+
+/// One of its connections.
+struct Line {
+    id: ConnectionId,
+    courier: Courier,
+    /// Written, and not read yet.
+    wire: VecDeque<Frame>,
+    fetches: Vec<Fetch>,
+    /// How often each message was sent again on it.
+    again: BTreeMap<u64, u32>,
+}
+
+struct World {
+    random: Random,
+    now: Timestamp,
+    head: u64,
+    /// Messages up to here are dropped.
+    dropped: u64,
+    tail: Tail,
+    receiver: Receiver,
+    devices: [Device; 2],
+    lines: [Line; 2],
+    connections: u128,
+}
+
+fn line(id: u128, tail: &Tail, receiver: &Receiver) -> Line {
+    let id = ConnectionId::from_random(id);
+    let mut courier = Courier::new(id);
+    let from = receiver.acked();
+    courier.open(Opened { room: room(), tail: tail.clone(), receiver: receiver.clone(), from });
+    Line { id, courier, wire: VecDeque::new(), fetches: Vec::new(), again: BTreeMap::new() }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (tail, receiver) = (Tail::after(Seq::default()), Receiver::new(Seq::default(), Seq::default()));
+        let lines = [line(1, &tail, &receiver), line(2, &tail, &receiver)];
+        Self {
+            random: Random(seed),
+            now: Timestamp::default(),
+            head: 0,
+            dropped: 0,
+            tail,
+            receiver,
+            devices: Default::default(),
+            lines,
+            connections: 2,
+        }
+    }
+
+    fn step(&mut self) {
+        let which = self.random.below(2) as usize;
+        match self.random.below(12) {
+            0..=2 => self.publish(which),
+            3..=4 => self.gather(which),
+            5..=6 => self.read(which),
+            7 => self.acknowledge(which),
+            8 => self.answer(which),
+            9 => self.wait(),
+            10 => match self.random.below(4) {
+                0 => self.reconnect(which),
+                1 => self.drop_some(),
+                2 => self.tail.clear(),
+                _ => self.not_answered(which),
+            },
+            _ => {}
+        }
+    }
+
+    fn publish(&mut self, which: usize) {
+        self.head += 1;
+        let own = self.random.below(5) == 0;
+        let message = TailMessage {
+            seq: Seq::new(self.head),
+            frame: Frame::one(wire::stream_message(&stored(self.head))),
+            from: own.then_some(self.lines[which].id),
+            expires: Timestamp::from_millis(u64::MAX),
+        };
+        self.tail.append(message, &limits());
+        if own {
+            self.devices[which].own.insert(self.head);
+            if self.receiver.acked().next() == Seq::new(self.head) {
+                self.receiver.acknowledge(Seq::new(self.head));
+            }
+        }
+    }
+
+    fn gather(&mut self, which: usize) {
+        let line = &mut self.lines[which];
+        let mut frames = Vec::new();
+        line.courier.gather(self.now, &limits(), &mut frames, &mut line.fetches);
+        line.wire.extend(frames);
+    }
+
+    fn read(&mut self, which: usize) {
+        let (line, device) = (&mut self.lines[which], &mut self.devices[which]);
+        let Some(frame) = line.wire.pop_front() else { return };
+        for message in frame.messages() {
+            let value: Value = serde_json::from_slice(message.text()).unwrap();
+            if value["type"] == "messages_dropped" {
+                let (from, to) = (value["from_seq"].as_u64().unwrap(), value["to_seq"].as_u64().unwrap());
+                assert!(to <= self.dropped);
+                device.gone.extend((from..=to).filter(|seq| *seq > device.place));
+            } else {
+                let seq = value["seq"].as_u64().unwrap();
+                if value["redelivered"] == true {
+                    let again = line.again.entry(seq).or_default();
+                    *again += 1;
+                    assert!(*again <= REDELIVERIES, "{seq} went again {again} times");
+                }
+                device.take(seq);
+            }
+            device.pass();
+        }
+    }
+
+    fn acknowledge(&mut self, which: usize) {
+        let place = self.devices[which].place;
+        if place == 0 {
+            return;
+        }
+        let before = self.receiver.acked();
+        let seq = Seq::new(1 + self.random.below(place));
+        match self.lines[which].courier.acknowledge(&room(), seq) {
+            Acknowledged::To(_) | Acknowledged::Already => {}
+            // Its own newest messages are not said to be sent to anybody.
+            Acknowledged::Beyond => assert!(seq > self.receiver.sent()),
+            Acknowledged::NotOpen => panic!("it is open"),
+        }
+        assert!(self.receiver.acked() >= before && self.receiver.acked() <= Seq::new(self.head));
+        let beyond = Seq::new(self.head + 1);
+        assert_eq!(self.lines[which].courier.acknowledge(&room(), beyond), Acknowledged::Beyond);
+    }
+
+    fn answer(&mut self, which: usize) {
+        let pages = self.random.below(5) + 1;
+        let (line, dropped, head) = (&mut self.lines[which], self.dropped, self.head);
+        if line.fetches.is_empty() {
+            return;
+        }
+        let fetch = line.fetches.remove(0);
+        let after = fetch.after.number();
+        let first = after.max(dropped) + 1;
+        let limit = if let Purpose::Again { to } = fetch.purpose { to.number() } else { head };
+        let last = (first + pages - 1).min(limit);
+        let mut out: Vec<Message> = Vec::new();
+        if fetch.purpose == Purpose::New && after < dropped {
+            let gap = Gap { from: Seq::new(after + 1), to: Seq::new(dropped), reason: GapReason::Overflow };
+            out.push(wire::messages_dropped(&room(), &gap));
+        }
+        out.extend((first..=last).map(|seq| wire::stream_message(&stored(seq))));
+        let frame = (!out.is_empty()).then(|| Frame::new(out));
+        let frame = match fetch.purpose {
+            Purpose::New => frame,
+            Purpose::Again { .. } => frame.as_ref().map(wire::redelivered),
+        };
+        let up_to = Seq::new(last.max(after).max(dropped.min(limit)));
+        let last = (first <= last).then_some(Seq::new(last));
+        line.courier.handle_fetched(Fetched { fetch, frame, last, up_to });
+    }
+
+    fn not_answered(&mut self, which: usize) {
+        if self.lines[which].fetches.pop().is_some() {
+            self.lines[which].courier.handle_not_fetched(&room());
+        }
+    }
+
+    fn wait(&mut self) {
+        self.now = self.now + Duration::from_millis(30 + self.random.below(200));
+        for line in &mut self.lines {
+            line.courier.handle_timeout(self.now, self.random.below(5) > 0, &limits());
+        }
+    }
+
+    /// Whatever was on its way is lost. The new connection says what it has, and goes on from there.
+    fn reconnect(&mut self, which: usize) {
+        self.connections += 1;
+        self.lines[which] = line(self.connections, &self.tail, &self.receiver);
+        let place = Seq::new(self.devices[which].place);
+        let courier = &mut self.lines[which].courier;
+        courier.hold([room()].iter());
+        courier.release(&[(room(), place)]);
+    }
+
+    fn drop_some(&mut self) {
+        self.dropped = (self.dropped + self.random.below(3)).min(self.head.saturating_sub(1));
+        // What the store has dropped is not in memory either.
+        let kept = self.head - self.dropped;
+        if kept < limits().tail_messages_max as u64 {
+            self.tail.clear();
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..400 {
+            self.now = self.now + Duration::from_millis(1_001);
+            for which in 0..2 {
+                self.gather(which);
+                while !self.lines[which].fetches.is_empty() {
+                    self.answer(which);
+                    self.gather(which);
+                }
+                while !self.lines[which].wire.is_empty() {
+                    self.read(which);
+                }
+            }
+        }
+    }
+}
+
+impl Device {
+    fn take(&mut self, seq: u64) {
+        if seq <= self.place || self.own.contains(&seq) {
+            return;
+        }
+        self.pass();
+        assert_eq!(seq, self.place + 1, "own {:?} gone {:?}", self.own, self.gone);
+        self.applied.push(seq);
+        self.place = seq;
+    }
+
+    fn pass(&mut self) {
+        while self.own.contains(&(self.place + 1)) || self.gone.contains(&(self.place + 1)) {
+            self.place += 1;
+        }
+    }
+}
+
+/// M2, M3, M5, M7, M9, M10.
+#[test]
+fn a_client_applies_each_message_once_in_order_whatever_happens() {
+    for seed in 0..400 {
+        let lived = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            for _ in 0..600 {
+                world.step();
+            }
+            world.settle();
+            let mut applied = 0;
+            for device in &world.devices {
+                assert_eq!(device.place, world.head);
+                assert!(device.applied.windows(2).all(|pair| pair[0] < pair[1]));
+                applied += device.applied.len();
+            }
+            assert!(applied > 50, "{applied}");
+        });
+        assert!(lived.is_ok(), "seed {seed}");
+    }
+}
+
+/// M5: again after the time, as often as may be, and not when it is acknowledged.
+#[test]
+fn what_is_not_acknowledged_goes_again_so_often_and_no_more() {
+    let mut world = World::new(1);
+    world.publish(1);
+    world.publish(1);
+    world.devices[0].own.clear();
+    let mut times = Vec::new();
+    for millis in (0..1_000).step_by(50) {
+        world.now = Timestamp::from_millis(millis);
+        world.lines[0].courier.handle_timeout(world.now, true, &limits());
+        world.gather(0);
+        let messages: usize = world.lines[0].wire.drain(..).map(|frame| frame.messages().len()).sum();
+        if messages > 0 {
+            times.push((millis, messages));
+        }
+        if millis == 150 {
+            assert_eq!(
+                world.lines[0].courier.acknowledge(&room(), Seq::new(1)),
+                Acknowledged::To(Seq::new(1))
+            );
+        }
+    }
+    assert_eq!(times, [(0, 2), (100, 2), (200, 1)]);
+    assert_eq!(world.lines[0].courier.poll_timeout(&limits()), None);
+}

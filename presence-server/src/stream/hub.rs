@@ -1,0 +1,466 @@
+//! One hub's task: it takes in what is said to its streams, puts it into the store in that order, and wakes those who
+//! receive it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use presence_core::frame::Frame;
+use presence_core::id::{ConnectionId, Generation, RoomId, UserId};
+use presence_core::port::store::{Standing, StoreError};
+use presence_core::session::{Delivery, StreamDelivery, beyond};
+use presence_core::shard::Detach;
+use presence_core::stream::{Receiver, Seq, StoredMessage, TailMessage};
+use presence_core::time::{Now, Timestamp};
+use presence_core::wire::{self, Reference};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, error};
+
+use super::line::Line;
+use super::publish::Done;
+use super::seats::{Held, Seats, Why};
+use super::{Inbound, Roster, World, told};
+use crate::connection::mailbox::Mailbox;
+
+/// Inputs that are taken in before anything else is looked at.
+const BATCH: usize = 256;
+
+/// How often cursors that have moved are written down, and what has ended is looked for. A process that is killed forgets
+/// the acknowledgements of this span: those messages come again, and their receivers know them already.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Cursors that are written down at the same time.
+const ACKS_AT_ONCE: usize = 1_024;
+
+/// A hub at work.
+pub(super) struct Hub {
+    pub(super) world: World,
+    inputs: mpsc::Receiver<Inbound>,
+    connections: HashMap<Generation, Connected>,
+    pub(super) streams: HashMap<RoomId, Seats>,
+    pub(super) line: Line<Done>,
+    /// Cursors that have moved since they were last written down.
+    dirty: BTreeMap<(RoomId, UserId), Seq>,
+    acking: JoinSet<Written>,
+    /// When receivers are forgotten whose connections have gone.
+    ends: BTreeSet<(Timestamp, RoomId, UserId)>,
+    /// Streams with something in memory, and when that came.
+    fresh: VecDeque<(Timestamp, RoomId)>,
+    /// Those who wait until everything is written down.
+    flushing: Vec<oneshot::Sender<()>>,
+}
+
+/// What became of a cursor on its way to the store.
+struct Written {
+    room: RoomId,
+    user: UserId,
+    seq: Seq,
+    result: Result<Standing, StoreError>,
+}
+
+/// A connection with a user.
+struct Connected {
+    user: UserId,
+    mailbox: Arc<Mailbox>,
+    /// Which streams of this hub it listens to.
+    rooms: Vec<RoomId>,
+}
+
+impl Hub {
+    pub(super) fn new(world: World, inputs: mpsc::Receiver<Inbound>) -> Self {
+        Self {
+            world,
+            inputs,
+            connections: HashMap::new(),
+            streams: HashMap::new(),
+            line: Line::new(),
+            dirty: BTreeMap::new(),
+            acking: JoinSet::new(),
+            ends: BTreeSet::new(),
+            fresh: VecDeque::new(),
+            flushing: Vec::new(),
+        }
+    }
+
+    /// Until nobody can speak to it any more.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut done = Vec::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                received = self.inputs.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                    let now = self.world.clock.now();
+                    for inbound in batch.drain(..) {
+                        self.take_in(now, inbound);
+                    }
+                }
+                () = poll_fn(|cx| self.line.poll_done(cx, &mut done)) => {
+                    let now = self.world.clock.now();
+                    for done in done.drain(..) {
+                        self.finish(now, done);
+                    }
+                }
+                Some(written) = self.acking.join_next() => {
+                    if let Ok(written) = written {
+                        self.written(written);
+                    }
+                }
+                _ = tick.tick() => self.tick(),
+            }
+            self.settle_flush();
+        }
+    }
+
+    fn take_in(&mut self, now: Now, inbound: Inbound) {
+        match inbound {
+            Inbound::Attach { generation, user, mailbox } => {
+                self.connections.insert(generation, Connected { user, mailbox, rooms: Vec::new() });
+            }
+            Inbound::Detach { generation, how } => self.detach(now.at, generation, how),
+            Inbound::Listen { generation, room } => {
+                let why = if room.inbox_of().is_some() { Why::Member } else { Why::Present };
+                self.listen(generation, &room, why);
+            }
+            Inbound::Leave { generation, room } => self.leave(generation, &room),
+            Inbound::Stands { generation, room, standing, roster } => {
+                self.stands(now.at, generation, &room, standing, roster);
+            }
+            Inbound::Publish(incoming) => self.publish(now, *incoming),
+            Inbound::Acknowledge { generation, room, seq, unsure } => {
+                self.acknowledge(generation, room, seq, unsure);
+            }
+            Inbound::Kept(stored) => {
+                let arrived = self.world.clock.elapsed();
+                self.append(now.at, *stored, None, arrived);
+            }
+            Inbound::Removed { room, user } => self.remove_member(&room, &user),
+            Inbound::Listeners { room, user, answer } => {
+                let listeners = self.streams.get(&room).map(|seats| {
+                    seats.of_user(&user).map(|listener| listener.generation).collect::<Vec<_>>()
+                });
+                // Whoever asked may have gone.
+                let _ = answer.send(listeners.unwrap_or_default());
+            }
+            Inbound::Flush { answer } => {
+                self.flushing.push(answer);
+                self.write_cursors(usize::MAX);
+            }
+        }
+    }
+
+    fn listen(&mut self, generation: Generation, room: &RoomId, why: Why) {
+        let Some(connected) = self.connections.get_mut(&generation) else { return };
+        if !connected.rooms.contains(room) {
+            connected.rooms.reserve_exact(1);
+            connected.rooms.push(room.clone());
+        }
+        let seats = self.streams.entry(room.clone()).or_default();
+        seats.add(generation, &connected.user, &connected.mailbox, why);
+        if let Some(held) = seats.receivers.get_mut(&connected.user) {
+            held.member |= why.is_member();
+            if let Some(until) = held.until.take() {
+                self.ends.remove(&(until, room.clone(), connected.user.clone()));
+            }
+        }
+        seats.open(room, &connected.user);
+    }
+
+    /// A connection has left a room. Who is on the roster receives its messages all the same.
+    fn leave(&mut self, generation: Generation, room: &RoomId) {
+        let Some(connected) = self.connections.get_mut(&generation) else { return };
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        let Some(listener) = seats.listener(generation) else { return };
+        let user = connected.user.clone();
+        if listener.why.is_member() {
+            listener.why = Why::Member;
+            seats.untell(generation);
+            seats.open(room, &user);
+            return;
+        }
+        connected.rooms.retain(|known| known != room);
+        seats.remove(generation);
+        let others = seats.of_user(&user).next().is_some();
+        let awaited = seats.receivers.get(&user).is_some_and(|held| held.until.is_some());
+        if !others && !awaited {
+            self.end(room, &user);
+        }
+        self.forget_if_empty(room);
+    }
+
+    /// A user does not receive a stream any more, unless they are on the roster or it is their inbox.
+    fn end(&mut self, room: &RoomId, user: &UserId) {
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        let Some(held) = seats.receivers.remove(user) else { return };
+        if held.member {
+            return;
+        }
+        let (store, room, user) = (Arc::clone(&self.world.store), room.clone(), user.clone());
+        let acked = self.dirty.remove(&(room.clone(), user.clone()));
+        self.line.join(async move {
+            // What they have dealt with is not purged.
+            if let Some(seq) = acked {
+                let _ = store.acknowledge(&room, &user, seq).await;
+            }
+            if let Err(error) = store.unsubscribe(&room, &user).await {
+                debug!(%room, %user, %error, "cannot end a subscription");
+            }
+            Done::Nothing
+        });
+    }
+
+    fn forget_if_empty(&mut self, room: &RoomId) {
+        if self.streams.get(room).is_some_and(Seats::is_empty) {
+            self.streams.remove(room);
+        }
+    }
+
+    /// A connection is gone. For a while its user's place is kept here: they may be back at once.
+    fn detach(&mut self, now: Timestamp, generation: Generation, how: Detach) {
+        let Some(Connected { user, rooms, .. }) = self.connections.remove(&generation) else { return };
+        let limits = &self.world.limits;
+        let wait = match how {
+            Detach::Finished | Detach::Kicked => Duration::ZERO,
+            Detach::GoingAway => limits.going_away_grace,
+            Detach::Lost => limits.grace,
+        };
+        for room in rooms {
+            let Some(seats) = self.streams.get_mut(&room) else { continue };
+            seats.remove(generation);
+            let others = seats.of_user(&user).next().is_some();
+            if !others && let Some(held) = seats.receivers.get_mut(&user) {
+                let until = held.until.unwrap_or_default().max(now + wait);
+                if let Some(before) = held.until.replace(until) {
+                    self.ends.remove(&(before, room.clone(), user.clone()));
+                }
+                self.ends.insert((until, room.clone(), user.clone()));
+            }
+            self.forget_if_empty(&room);
+        }
+    }
+
+    fn stands(
+        &mut self,
+        now: Timestamp,
+        generation: Generation,
+        room: &RoomId,
+        standing: Standing,
+        roster: Roster,
+    ) {
+        let Some(connected) = self.connections.get(&generation) else { return };
+        let user = connected.user.clone();
+        let seats = self.streams.entry(room.clone()).or_default();
+        seats.head = seats.head.max(standing.head);
+        let member = roster == Roster::On;
+        // Their place costs nothing while there is nothing for them.
+        if standing.cursor < standing.head || !member {
+            let held = seats.receivers.entry(user.clone()).or_insert_with(|| {
+                let receiver = Receiver::new(standing.cursor, standing.head);
+                Held { receiver, member, until: None }
+            });
+            held.member |= member;
+        }
+        if member {
+            return self.listen(generation, room, Why::Member);
+        }
+        if seats.of_user(&user).next().is_some() {
+            return seats.open(room, &user);
+        }
+        // They were in the room when the server ended: they have as long to come back as anybody who was lost.
+        let until = now + self.world.limits.grace;
+        if let Some(held) = seats.receivers.get_mut(&user)
+            && held.until.is_none()
+        {
+            held.until = Some(until);
+            self.ends.insert((until, room.clone(), user));
+        }
+    }
+
+    fn remove_member(&mut self, room: &RoomId, user: &UserId) {
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        // What waited is purged, and with it their place.
+        seats.receivers.remove(user);
+        self.dirty.remove(&(room.clone(), user.clone()));
+        seats.untell_user(user);
+        let listening: Vec<Generation> = seats.of_user(user).map(|listener| listener.generation).collect();
+        for generation in listening {
+            let Some(listener) = seats.listener(generation) else { continue };
+            if listener.why.is_present() {
+                listener.why = Why::Present;
+            } else if let Some(gone) = seats.remove(generation) {
+                gone.mailbox.deliver(Delivery::Stream(StreamDelivery::Closed(room.clone())));
+                if let Some(connected) = self.connections.get_mut(&generation) {
+                    connected.rooms.retain(|known| known != room);
+                }
+            }
+        }
+        self.forget_if_empty(room);
+    }
+
+    fn acknowledge(&mut self, generation: Generation, room: RoomId, seq: Seq, unsure: Option<Reference>) {
+        let Some(connected) = self.connections.get(&generation) else { return };
+        let user = connected.user.clone();
+        let Some(reference) = unsure else {
+            return self.note_acked(room, user, seq);
+        };
+        let held = self.streams.get(&room).and_then(|seats| seats.receivers.get(&user));
+        if let Some(receiver) = held.map(|held| held.receiver.clone()) {
+            if seq > receiver.sent() {
+                connected.mailbox.deliver(Delivery::Refused { error: beyond(), reference });
+            } else if receiver.acknowledge(seq) {
+                self.note_acked(room, user, seq);
+            }
+            return;
+        }
+        // Nothing is known of them here: the store has to say.
+        let (store, mailbox) = (Arc::clone(&self.world.store), Arc::clone(&connected.mailbox));
+        self.line.join(async move {
+            let error = match store.acknowledge(&room, &user, seq).await {
+                Ok(_) => return Done::Nothing,
+                Err(StoreError::Conflict(_)) => beyond(),
+                Err(error) => told(&error),
+            };
+            mailbox.deliver(Delivery::Refused { error, reference });
+            Done::Nothing
+        });
+    }
+
+    pub(super) fn note_acked(&mut self, room: RoomId, user: UserId, seq: Seq) {
+        let noted = self.dirty.entry((room, user)).or_default();
+        *noted = seq.max(*noted);
+    }
+
+    fn written(&mut self, written: Written) {
+        let Written { room, user, seq, result } = written;
+        // A store that is in trouble comes back. Whoever is no receiver in it has nothing waiting there.
+        let again = matches!(result, Err(StoreError::Unavailable(_) | StoreError::Busy));
+        if again && self.flushing.is_empty() {
+            self.note_acked(room, user, seq);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.world.clock.now().at;
+        self.write_cursors(ACKS_AT_ONCE);
+        while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
+            let Some((_, room, user)) = self.ends.pop_first() else { break };
+            let listening =
+                self.streams.get(&room).is_some_and(|seats| seats.of_user(&user).next().is_some());
+            if !listening {
+                self.end(&room, &user);
+            }
+            self.forget_if_empty(&room);
+        }
+        let rested = self.world.limits.tail_age_max;
+        while self.fresh.front().is_some_and(|(since, _)| *since + rested <= now) {
+            let Some((_, room)) = self.fresh.pop_front() else { break };
+            let Some(seats) = self.streams.get_mut(&room) else { continue };
+            match seats.fresh_since.filter(|since| *since + rested > now) {
+                Some(since) => self.fresh.push_back((since, room)),
+                None => seats.rest(),
+            }
+        }
+    }
+
+    /// Writes down cursors that have moved.
+    fn write_cursors(&mut self, at_once: usize) {
+        while self.acking.len() < at_once
+            && let Some(((room, user), seq)) = self.dirty.pop_first()
+        {
+            let store = Arc::clone(&self.world.store);
+            self.acking.spawn(async move {
+                let result = store.acknowledge(&room, &user, seq).await;
+                Written { room, user, seq, result }
+            });
+        }
+    }
+
+    fn settle_flush(&mut self) {
+        if !self.flushing.is_empty()
+            && self.dirty.is_empty()
+            && self.acking.is_empty()
+            && self.line.len() == 0
+        {
+            for answer in self.flushing.drain(..) {
+                let _ = answer.send(());
+            }
+        }
+    }
+
+    /// A message is in the store: whoever is there gets it.
+    pub(super) fn append(
+        &mut self,
+        now: Timestamp,
+        stored: StoredMessage,
+        from: Option<ConnectionId>,
+        arrived: Duration,
+    ) {
+        let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
+        let seq = stored.seq;
+        let message = TailMessage {
+            seq,
+            frame: Frame::one(wire::stream_message(&stored)),
+            from,
+            expires: now + self.world.limits.message_age_max,
+        };
+        seats.tail_for(seq).append(message, &self.world.limits);
+        let (room, user) = (stored.message.room.clone(), stored.message.sender.clone());
+        // As the store does: what a user has sent themselves, with nothing else waiting, they have.
+        let own = seats.receivers.get(&user).map(|held| held.receiver.clone());
+        if seats.fresh_since.replace(now).is_none() {
+            self.fresh.push_back((now, room.clone()));
+        }
+        seats.wake(&room, seq, arrived);
+        debug!(
+            %room,
+            seq = seq.number(),
+            correlation = &*stored.message.correlation,
+            listeners = seats.listeners().len(),
+            "message handed out"
+        );
+        if let Some(receiver) = own
+            && receiver.acked().next() == seq
+            && receiver.acknowledge(seq)
+        {
+            self.note_acked(room, user, seq);
+        }
+    }
+
+    /// The store has said where a user stands.
+    pub(super) fn place(&mut self, room: &RoomId, user: &UserId, result: Result<Standing, StoreError>) {
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        match result {
+            Ok(standing) => {
+                seats.head = seats.head.max(standing.head);
+                let member = seats.of_user(user).any(|listener| listener.why.is_member());
+                seats.receivers.entry(user.clone()).or_insert_with(|| {
+                    let receiver = Receiver::new(standing.cursor, standing.head);
+                    Held { receiver, member, until: None }
+                });
+                seats.open(room, user);
+            }
+            Err(error) => {
+                debug!(%room, %user, %error, "cannot find out where a receiver stands");
+                seats.forget_asked(user);
+            }
+        }
+    }
+}
+
+/// Streams whose hub has panicked would say nothing to anybody again. A process that ends is started anew, and its clients
+/// come back.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("a hub of streams has panicked; the server ends");
+            std::process::abort();
+        }
+    }
+}

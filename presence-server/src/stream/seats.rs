@@ -1,0 +1,216 @@
+//! One stream, as its hub has it: who listens, who receives, and what is new.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use presence_core::id::{Generation, RoomId, UserId};
+use presence_core::session::{Delivery, StreamDelivery};
+use presence_core::stream::{Opened, Receiver, Seq, Tail};
+use presence_core::time::Timestamp;
+
+use crate::connection::mailbox::Mailbox;
+
+/// A stream that somebody listens to, or that has news. Small, since every connection has an inbox.
+#[derive(Default)]
+pub(super) struct Seats {
+    /// In the order of generations.
+    listeners: Vec<Listener>,
+    /// Those whose place is known; nobody's is before there is something to deliver.
+    pub(super) receivers: BTreeMap<UserId, Held>,
+    tail: Option<Tail>,
+    /// The newest message that is known of.
+    pub(super) head: Seq,
+    /// When the last message came that is still in memory.
+    pub(super) fresh_since: Option<Timestamp>,
+}
+
+/// A connection that listens.
+pub(super) struct Listener {
+    pub(super) generation: Generation,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) user: UserId,
+    pub(super) why: Why,
+    /// Whether its user's place has been asked for.
+    pub(super) known: bool,
+    /// Whether it reads along, or has to be told that there is something.
+    told: bool,
+}
+
+/// Why a connection listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It is in the room.
+    Present,
+    /// Its user is on the roster, or it is their inbox.
+    Member,
+    /// Both.
+    PresentMember,
+}
+
+impl Why {
+    pub(super) fn is_present(self) -> bool {
+        matches!(self, Self::Present | Self::PresentMember)
+    }
+
+    pub(super) fn is_member(self) -> bool {
+        matches!(self, Self::Member | Self::PresentMember)
+    }
+}
+
+/// A receiver, and whether they stay one.
+pub(super) struct Held {
+    pub(super) receiver: Receiver,
+    /// On the roster, or the owner of the inbox, as far as is known.
+    pub(super) member: bool,
+    /// When this is over, if no connection of theirs listens any more.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Seats {
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.is_empty() && self.receivers.is_empty()
+    }
+
+    pub(super) fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    pub(super) fn listener(&mut self, generation: Generation) -> Option<&mut Listener> {
+        let index = self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()?;
+        Some(&mut self.listeners[index])
+    }
+
+    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.user == *user)
+    }
+
+    /// Lets a connection listen, for this reason too.
+    pub(super) fn add(&mut self, generation: Generation, user: &UserId, mailbox: &Arc<Mailbox>, why: Why) {
+        match self.listeners.binary_search_by_key(&generation, |listener| listener.generation) {
+            Ok(index) => {
+                let listener = &mut self.listeners[index];
+                if listener.why != why {
+                    listener.why = Why::PresentMember;
+                }
+            }
+            Err(index) => {
+                if self.listeners.len() < 4 {
+                    self.listeners.reserve_exact(1);
+                }
+                let (user, mailbox) = (user.clone(), Arc::clone(mailbox));
+                let known = self.receivers.contains_key(&user);
+                let listener = Listener { generation, mailbox, user, why, known, told: false };
+                self.listeners.insert(index, listener);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, generation: Generation) -> Option<Listener> {
+        let index = self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()?;
+        Some(self.listeners.remove(index))
+    }
+
+    /// The users who listen and whose place nobody has asked for; it counts as asked for from now on.
+    pub(super) fn take_strangers(&mut self) -> Vec<UserId> {
+        let mut strangers = Vec::new();
+        for listener in self.listeners.iter_mut().filter(|listener| !listener.known) {
+            listener.known = true;
+            if !self.receivers.contains_key(&listener.user) {
+                strangers.push(listener.user.clone());
+            }
+        }
+        strangers.sort_unstable();
+        strangers.dedup();
+        strangers
+    }
+
+    /// The store could not say where a user stands; it is asked again with the next message.
+    pub(super) fn forget_asked(&mut self, user: &UserId) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user) {
+            listener.known = false;
+        }
+    }
+
+    /// The end of the stream, at least at `head`.
+    pub(super) fn tail(&mut self) -> Tail {
+        let head = self.head;
+        let tail = self.tail.get_or_insert_with(|| Tail::after(head));
+        tail.advance(head);
+        tail.clone()
+    }
+
+    /// The end of the stream before a new message is added, or after one that somebody else knew of first.
+    pub(super) fn tail_for(&mut self, seq: Seq) -> Tail {
+        let before = Seq::new(seq.number().saturating_sub(1)).max(self.head);
+        self.head = self.head.max(seq);
+        self.tail.get_or_insert_with(|| Tail::after(before)).clone()
+    }
+
+    /// Nothing new has come for a while.
+    pub(super) fn rest(&mut self) {
+        self.fresh_since = None;
+        if let Some(tail) = &self.tail {
+            tail.clear();
+        }
+    }
+
+    /// Tells a user's connections that there is something for them, if there is.
+    pub(super) fn open(&mut self, room: &RoomId, user: &UserId) {
+        let Some(held) = self.receivers.get(user) else { return };
+        if held.receiver.acked() >= self.head {
+            return;
+        }
+        let (receiver, from) = (held.receiver.clone(), held.receiver.acked());
+        let tail = self.tail();
+        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user && !listener.told)
+        {
+            let (room, tail, receiver) = (room.clone(), tail.clone(), receiver.clone());
+            listener.mailbox.deliver(opened(room, tail, receiver, from));
+            listener.told = true;
+        }
+    }
+
+    /// A connection reads along no more, though it listens.
+    pub(super) fn untell(&mut self, generation: Generation) {
+        if let Some(listener) = self.listener(generation) {
+            listener.told = false;
+        }
+    }
+
+    /// The same for all connections of a user.
+    pub(super) fn untell_user(&mut self, user: &UserId) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user) {
+            (listener.told, listener.known) = (false, false);
+        }
+    }
+
+    /// There is a new message, which is `seq` and in the tail: everybody is woken, or told. The last one measures.
+    pub(super) fn wake(&mut self, room: &RoomId, seq: Seq, arrived: std::time::Duration) {
+        let tail = self.tail();
+        let last = self.listeners.len().saturating_sub(1);
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if !listener.told {
+                let before = Seq::new(seq.number() - 1);
+                // The store did not say where they stand: they get what is new, and nothing is kept for them.
+                let held = self.receivers.entry(listener.user.clone()).or_insert_with(|| {
+                    let receiver = Receiver::new(before, before);
+                    Held { receiver, member: listener.why.is_member(), until: None }
+                });
+                let (room, tail, receiver) = (room.clone(), tail.clone(), held.receiver.clone());
+                // As it is now: another device may acknowledge the message before this one looks.
+                let from = receiver.acked().min(before);
+                listener.mailbox.deliver(opened(room, tail, receiver, from));
+                listener.told = true;
+            }
+            if index == last {
+                listener.mailbox.wake_for_message(arrived);
+            } else {
+                listener.mailbox.wake();
+            }
+        }
+    }
+}
+
+fn opened(room: RoomId, tail: Tail, receiver: Receiver, from: Seq) -> Delivery {
+    Delivery::Stream(StreamDelivery::Opened(Opened { room, tail, receiver, from }))
+}
