@@ -26,19 +26,27 @@ pub(crate) struct About {
 pub(crate) enum Group {
     Connecting,
     Presence,
+    Messages,
     People,
     Administration,
     Operations,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 5] =
-        [Self::Connecting, Self::Presence, Self::People, Self::Administration, Self::Operations];
+    pub(crate) const ALL: [Group; 6] = [
+        Self::Connecting,
+        Self::Presence,
+        Self::Messages,
+        Self::People,
+        Self::Administration,
+        Self::Operations,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
             Self::Presence => "presence",
+            Self::Messages => "messages",
             Self::People => "people",
             Self::Administration => "administration",
             Self::Operations => "operations",
@@ -49,6 +57,7 @@ impl Group {
         match self {
             Self::Connecting => "Opening a live connection.",
             Self::Presence => "Who is in a room.",
+            Self::Messages => "What is said, and kept.",
             Self::People => "Who is online.",
             Self::Administration => "Sending users away.",
             Self::Operations => "How the server is.",

@@ -12,6 +12,7 @@ mod debug_room;
 mod framing;
 mod health;
 mod kick;
+mod messages;
 mod openapi;
 pub(crate) mod origin;
 mod page;

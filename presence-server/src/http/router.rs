@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
+use presence_core::id::RoomId;
 use presence_core::limits::Limits;
 use presence_core::port::store::Store;
 use tracing::debug;
@@ -19,8 +20,8 @@ use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
 use super::{
-    debug_connections, debug_room, framing, health, kick, openapi, page, presence, query, rooms, stats,
-    stream, users,
+    debug_connections, debug_room, framing, health, kick, messages, openapi, page, presence, query, rooms,
+    stats, stream, users,
 };
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
@@ -135,6 +136,9 @@ impl Router {
             Call::RoomPresence => {
                 presence::get(parameters.room()?, &access, query, request.headers(), shards).await
             }
+            Call::SendMessage => self.send(parameters.room()?, &access, request).await,
+            Call::ReadMessages => messages::read(&self.asked(&access, &request), parameters.room()?).await,
+            Call::Sync => messages::sync(&self.asked(&access, &request)).await,
             Call::Rooms => rooms::list(query, shards).await,
             Call::Stats => stats::get(shards, connections).await,
             Call::User => users::one(parameters.user(&self.limits)?, shards, connections).await,
@@ -151,6 +155,26 @@ impl Router {
             Call::Metrics => Ok(health::metrics(&self.metrics)),
         };
         answer.map(Reply::Answer)
+    }
+
+    fn asked<'a, B>(&'a self, access: &'a Access, request: &'a Request<B>) -> messages::Asked<'a> {
+        let (headers, query) = (request.headers(), request.uri().query());
+        messages::Asked { access, headers, query, limits: &self.limits, streams: self.connections.streams() }
+    }
+
+    async fn send(
+        &self,
+        room: RoomId,
+        access: &Access,
+        request: Request<Incoming>,
+    ) -> Result<Answer, HttpError> {
+        // A message may be as large here as on a connection.
+        let bytes_max = self.config.body_bytes_max.min(self.limits.message_bytes_max);
+        let id = request_id(&request);
+        let (head, body) = request.into_parts();
+        let body = read_body(body, bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await?;
+        let request = Request::from_parts(head, ());
+        messages::send(&self.asked(access, &request), room, &body, id.to_str().unwrap_or_default()).await
     }
 
     /// Decides whether a request may have what its route gives, for all routes in this one place; what is left to the

@@ -11,7 +11,8 @@ use presence_core::limits::Limits;
 use super::about::About;
 use super::answer::HttpError;
 use super::{
-    debug_connections, debug_room, health, kick, openapi, page, presence, rooms, stats, stream, users,
+    debug_connections, debug_room, health, kick, messages, openapi, page, presence, rooms, stats, stream,
+    users,
 };
 
 /// A method at an address.
@@ -50,6 +51,9 @@ pub(super) enum Call {
     EventStream,
     Post,
     RoomPresence,
+    SendMessage,
+    ReadMessages,
+    Sync,
     Rooms,
     Stats,
     User,
@@ -77,13 +81,16 @@ const fn delete(path: &'static str, who: Who, call: Call, about: &'static About)
 }
 
 /// Every route. Of several that match, the one with the shortest `{room}` is meant.
-pub(super) static ROUTES: [Route; 17] = [
+pub(super) static ROUTES: [Route; 20] = [
     get("/", Who::Anyone, Call::Page, &page::ABOUT),
     get("/ws", Who::Connecting, Call::WebSocket, &stream::about::WEB_SOCKET),
     get("/sse", Who::Connecting, Call::EventStream, &stream::about::EVENT_STREAM),
     post("/sse/{connection_id}", Who::Connecting, Call::Post, &stream::about::POST),
     get("/v1/rooms", Who::Backend, Call::Rooms, &rooms::LIST),
     get("/v1/rooms/{room}/presence", Who::User, Call::RoomPresence, &presence::ABOUT),
+    post("/v1/rooms/{room}/messages", Who::User, Call::SendMessage, &messages::SEND),
+    get("/v1/rooms/{room}/messages", Who::User, Call::ReadMessages, &messages::READ),
+    get("/v1/sync", Who::User, Call::Sync, &messages::SYNC),
     get("/v1/stats", Who::User, Call::Stats, &stats::ABOUT),
     get("/v1/users", Who::User, Call::Users, &users::LIST),
     get("/v1/users/{id}", Who::User, Call::User, &users::ONE),

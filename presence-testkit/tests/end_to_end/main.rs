@@ -18,6 +18,7 @@ mod lagged;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod limits;
 mod messages;
+mod messages_http;
 #[cfg(feature = "sqlite")]
 mod messages_kept;
 #[cfg(all(feature = "ws", feature = "sse"))]
