@@ -52,6 +52,8 @@ pub struct Stream {
     pub dropped: u64,
     /// What the client has sent itself.
     own: BTreeSet<u64>,
+    /// How many of `applied` somebody has asked for.
+    seen: usize,
     /// The last that came on this connection; 0: nothing yet.
     came: u64,
 }
@@ -60,6 +62,18 @@ impl Inbox {
     /// A stream.
     pub fn stream(&self, room: &str) -> Stream {
         self.streams.get(room).cloned().unwrap_or_default()
+    }
+
+    /// Where the client is in a stream.
+    pub fn stream_place(&self, room: &str) -> u64 {
+        self.streams.get(room).map_or(0, |stream| stream.place)
+    }
+
+    /// What was applied to a stream since this was last asked.
+    pub(crate) fn take_fresh(&mut self, room: &str) -> Vec<serde_json::Value> {
+        let Some(stream) = self.streams.get_mut(room) else { return Vec::new() };
+        let seen = std::mem::replace(&mut stream.seen, stream.applied.len());
+        stream.applied[seen..].iter().map(|created| created.snapshot.clone()).collect()
     }
 
     /// Where the client is in every stream.

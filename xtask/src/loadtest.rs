@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 
 /// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. With
 /// [`OVER_SSE`] behind its name a scenario runs over event streams.
-const SUITE: [(&str, &[&str], &[&str]); 8] = [
+const SUITE: [(&str, &[&str], &[&str]); 9] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
     ("idle-sse", &[], &[]),
@@ -22,11 +22,15 @@ const SUITE: [(&str, &[&str], &[&str]); 8] = [
     ("storm", &[], &[]),
     // A small feed, so that who stops reading falls off it within the test.
     ("slow", &[], SMALL_FEED),
+    ("messages", &[], &[]),
     // The attackers come from 127.0.0.2, which is to be an address like any other.
     ("attack", &[], ONE_FRIEND),
 ];
 
 const OVER_SSE: &str = "-sse";
+
+/// The scenario whose server keeps what is said.
+const KEEPS: &str = "messages";
 
 const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 
@@ -36,7 +40,8 @@ const HELP: &str = "\
 cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
-attack.
+messages attack.
+`messages` keeps what is said in a folder of its own; with --kill the server is killed in the middle and started again.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
 `cargo xtask loadtest fanout --help` shows the numbers of one.
 With --url a server that runs already is used, and what it costs is not measured.
@@ -150,7 +155,7 @@ fn one(
     }
     let server = match url {
         Some(_) => None,
-        None => Some(Server::start(&binaries.join("presence-server"), settings)?),
+        None => Some(Server::start(&binaries.join("presence-server"), scenario, settings)?),
     };
     let mut command = Command::new(load);
     match (&server, url) {
@@ -169,13 +174,30 @@ fn one(
     // An old outcome must not be taken for a new one.
     let _ = fs::remove_file(outcome);
     command.args(["--transport", transport, "--json"]).arg(outcome).arg(scenario).args(numbers);
-    Ok(command.status().context("cannot run presence-load")?.success())
+    let mut clients = command.spawn().context("cannot run presence-load")?;
+    let Some(mut server) = server else { return Ok(clients.wait()?.success()) };
+    loop {
+        if let Some(status) = clients.try_wait()? {
+            return Ok(status.success());
+        }
+        // The clients may have killed it; they wait for it.
+        if server.process.try_wait()?.is_some() {
+            let began = Instant::now();
+            server.start_again()?;
+            eprintln!("── the server is back after {} ms", began.elapsed().as_millis());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A server in a process of its own, which ends with the value.
 struct Server {
     process: Child,
     address: SocketAddr,
+    binary: PathBuf,
+    settings: Vec<String>,
+    /// For what it keeps.
+    folder: Option<PathBuf>,
 }
 
 impl Drop for Server {
@@ -183,28 +205,53 @@ impl Drop for Server {
         // It has no clients any more, and nothing to keep.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 
 impl Server {
-    fn start(binary: &Path, settings: &[&str]) -> Result<Self> {
+    fn start(binary: &Path, scenario: &str, settings: &[&str]) -> Result<Self> {
         // A port that was free a moment ago is most likely still free.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let process = Command::new(binary)
-            .args(["--listen", &address.to_string(), "--log-level", "warn"])
-            .args(settings)
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot run {}", binary.display()))?;
-        let mut server = Self { process, address };
+        let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let keeps = scenario == KEEPS;
+        let folder =
+            keeps.then(|| std::env::temp_dir().join(format!("presence-load-{}", std::process::id())));
+        if let Some(folder) = &folder {
+            fs::create_dir_all(folder)?;
+            settings.extend(["--data-dir".to_owned(), folder.display().to_string()]);
+        }
+        let process = spawn(binary, address, &settings)?;
+        let mut server = Self { process, address, binary: binary.to_owned(), settings, folder };
+        server.wait()?;
+        Ok(server)
+    }
+
+    fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.binary, self.address, &self.settings)?;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<()> {
         let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = server.process.try_wait()? {
+        while TcpStream::connect(self.address).is_err() {
+            if let Some(status) = self.process.try_wait()? {
                 bail!("the server ended with {status}");
             }
             ensure!(began.elapsed() < STARTING, "the server does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(server)
+        Ok(())
     }
+}
+
+fn spawn(binary: &Path, address: SocketAddr, settings: &[String]) -> Result<Child> {
+    Command::new(binary)
+        .args(["--listen", &address.to_string(), "--log-level", "warn"])
+        .args(settings)
+        .stdout(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot run {}", binary.display()))
 }

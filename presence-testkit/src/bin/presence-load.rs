@@ -12,7 +12,7 @@ use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
-use presence_testkit::load::scenario::{attack, churn, fanout, idle, run, slow, storm};
+use presence_testkit::load::scenario::{attack, churn, fanout, idle, messages, run, slow, storm};
 
 /// Many clients, which count and measure what they receive.
 #[derive(Parser)]
@@ -72,6 +72,9 @@ enum Command {
     /// Attackers of every kind beside well-behaved pairs.
     #[command(args_override_self = true)]
     Attack(attack::Assault),
+    /// Rooms in which messages are sent that last.
+    #[command(args_override_self = true)]
+    Messages(messages::Messages),
     /// Makes one page of several outcomes.
     Report {
         /// Where to write it.
@@ -107,6 +110,11 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Storm(storm) => run(target()?, kind, |field| storm.run(field))?,
         Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
         Command::Attack(attack) => run(target()?, kind, |field| attack.run(field))?,
+        Command::Messages(messages) => {
+            // A process that is killed can not be measured.
+            let measured = Target { pid: pid.filter(|_| !messages.kill), ..target()? };
+            run(measured, kind, |field| messages.run(field, pid))?
+        }
         Command::Report { html, outcomes } => {
             let read = |path: &PathBuf| anyhow::Ok(serde_json::from_str(&fs::read_to_string(path)?)?);
             let outcomes: Vec<Outcome> = outcomes.iter().map(read).collect::<Result<_>>()?;

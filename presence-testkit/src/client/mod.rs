@@ -21,13 +21,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::http::is_whole;
 use crate::inbox::Inbox;
 use crate::view::View;
-use crate::wire::ServerMessage;
+use crate::wire::{Ack, ServerMessage};
 pub use sse::SseWire;
 pub use wire::Wire;
 pub use ws::WsWire;
 
 /// How long a client waits for what should come: long enough for a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many acks are kept for those who ask for them.
+const ACKS_KEPT: usize = 10_000;
 
 /// How many of the last messages a failure shows.
 const SHOWN: usize = 30;
@@ -91,6 +94,8 @@ pub struct Client {
     views: BTreeMap<String, View>,
     inbox: Inbox,
     sent: u64,
+    /// Acks that nobody has asked for yet.
+    acks: Vec<Ack>,
     transcript: Vec<String>,
 }
 
@@ -140,6 +145,7 @@ impl Client {
             views: BTreeMap::new(),
             inbox: Inbox::default(),
             sent: 0,
+            acks: Vec::new(),
             transcript: Vec::new(),
         })
     }
@@ -199,14 +205,21 @@ impl Client {
     /// If the server does not let it.
     pub async fn come_back(self, kind: Kind, server: SocketAddr, who: &Credentials) -> Result<Self> {
         let mut back = Self::connect(kind, server, who).await?;
-        back.views.extend(self.views);
-        // What came before the answer to the handshake is newer.
-        let early = std::mem::replace(&mut back.inbox, self.inbox);
-        back.inbox.reconnect();
-        back.inbox.follow(early);
-        back.sent = self.sent;
-        back.transcript.splice(0..0, self.transcript);
+        let mut before = self;
+        back.take_over(&mut before);
         Ok(back)
+    }
+
+    /// Goes on with what an earlier connection has seen.
+    pub fn take_over(&mut self, before: &mut Self) {
+        self.views.append(&mut before.views);
+        // What came before the answer to the handshake is newer.
+        let early = std::mem::replace(&mut self.inbox, std::mem::take(&mut before.inbox));
+        self.inbox.reconnect();
+        self.inbox.follow(early);
+        self.acks.splice(0..0, before.acks.drain(..));
+        self.sent = before.sent;
+        self.transcript.splice(0..0, before.transcript.drain(..));
     }
 
     /// Enters a room with what it knows of it, and gives all that the room says up to the last word: `synced`, or a
@@ -274,7 +287,19 @@ impl Client {
             let _ = self.wire.send_text(&pong.to_string()).await;
         }
         let taken = self.inbox.apply(&message);
-        taken.map_err(|misdelivery| self.failure(&misdelivery.to_string()))?;
+        taken.map_err(|misdelivery| {
+            let text = self.failure(&misdelivery.to_string()).to_string();
+            anyhow::Error::new(misdelivery).context(text)
+        })?;
+        if let ServerMessage::Ack(ack) = &message {
+            // Who does not ask for them does not want them.
+            self.acks.truncate(ACKS_KEPT);
+            self.acks.push(ack.clone());
+        }
+        // A failure shows the last ones only.
+        if self.transcript.len() > 10 * SHOWN {
+            self.transcript.drain(..9 * SHOWN);
+        }
         if let Some(room) = message.room() {
             let applied = self.views.entry(room.to_owned()).or_default().apply(&message);
             applied.map_err(|violation| self.failure(&violation.to_string()))?;

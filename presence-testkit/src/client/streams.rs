@@ -13,6 +13,16 @@ impl Client {
         &self.inbox
     }
 
+    /// The acks that have come since this was last asked.
+    pub fn take_acks(&mut self) -> Vec<Ack> {
+        std::mem::take(&mut self.acks)
+    }
+
+    /// What has come to a stream since this was last asked.
+    pub fn take_fresh(&mut self, room: &str) -> Vec<Value> {
+        self.inbox.take_fresh(room)
+    }
+
     /// Sends something to a stream without waiting for an answer. Gives its id.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod attack;
 pub mod churn;
 pub mod fanout;
 pub mod idle;
+pub mod messages;
 pub mod slow;
 pub mod storm;
 
