@@ -2,6 +2,7 @@
 
 use super::Room;
 use super::member::LeaveCause;
+use super::movement::{self, Movement};
 use super::pending::Change;
 use crate::frame::{EventId, Frame, Message};
 use crate::id::{UserId, Version};
@@ -10,7 +11,7 @@ use crate::time::Now;
 use crate::wire;
 
 /// What a hand-out came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandedOut {
     /// Versioned messages.
     pub presence: usize,
@@ -20,6 +21,8 @@ pub struct HandedOut {
     pub joined: usize,
     /// Users who went (1→0), by [`LeaveCause`] in the order of [`LeaveCause::ALL`].
     pub left: [usize; LeaveCause::ALL.len()],
+    /// Who came and went, in the order of the room's history. Who is waited for has neither come nor gone.
+    pub movements: Vec<Movement>,
 }
 
 impl Room {
@@ -31,6 +34,9 @@ impl Room {
             self.derive_events(&user, &change, &mut messages, &mut out);
         }
         out.presence = messages.len();
+        let after = self.members.len();
+        let before = after + out.left.iter().sum::<usize>() - out.joined;
+        out.movements = movement::with_edges(out.movements, before, after);
         if !messages.is_empty() {
             self.feed.append_presence(now.at, self.version, Frame::new(messages), limits);
         }
@@ -62,12 +68,15 @@ impl Room {
             self.say(messages, |room, version| {
                 wire::user_left(&room.id, version, user, departed.cause, departed.last_seen)
             });
+            let (version, user, cause) = (self.version, user.clone(), departed.cause);
+            out.movements.push(Movement::Left { version, user, cause });
         }
         let stayed = change.before.as_ref().filter(|_| change.departed.is_none());
         let Some(member) = self.members.get(user.as_str()).cloned() else { return };
         let Some(before) = stayed else {
             out.joined += 1;
             self.say(messages, |room, version| wire::user_joined(&room.id, version, &member));
+            out.movements.push(Movement::Joined { version: self.version, user: user.clone() });
             return;
         };
         let changed = before.changed(&member, change.sessions);

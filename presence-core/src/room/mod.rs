@@ -5,6 +5,7 @@ mod hand_out;
 mod kept;
 mod live;
 mod member;
+mod movement;
 mod pending;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use hand_out::HandedOut;
 pub use kept::{KeptMember, KeptRoom, KeptSession};
 pub use member::{LeaveCause, Link, Member, SessionPresence, Status};
+pub use movement::Movement;
 
 use crate::digest::Digest;
 use crate::error::{CommandError, ErrorCode};

@@ -121,6 +121,7 @@ impl Desk {
             self.handed_out = Some(now.at);
             out.extend([self.wake(key, messages, since)]);
         }
+        out.extend(ShardOutput::moved(&self.room, now, said.movements));
         let waiters = std::mem::take(&mut self.waiters);
         let mut answers = Answers { room: &self.room, roster: None, reading: None };
         for waiter in waiters {

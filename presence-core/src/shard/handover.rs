@@ -6,18 +6,21 @@
 
 use std::sync::Arc;
 
-use super::{Alarm, Shard};
+use super::{Alarm, Shard, ShardOutput};
 use crate::room::{KeptRoom, Room};
 use crate::time::Now;
 
 impl Shard {
-    /// Gives all rooms away in which somebody is. This is the shard's end: it has no rooms after it.
+    /// Gives all rooms away in which somebody is. This is the shard's end: it has no rooms after it, and what
+    /// [`poll_output`](Self::poll_output) still gives is the last of it.
     pub fn hand_over(&mut self, now: Now) -> Vec<KeptRoom> {
         let frozen = self.frozen.unwrap_or(now.at);
         let limits = Arc::clone(&self.limits);
-        let keep = |mut room: Room| {
+        let outputs = &mut self.outputs;
+        let mut keep = |mut room: Room| {
             // Whoever comes back is to find a roster and a version that say the same.
-            room.hand_out(now, &limits);
+            let said = room.hand_out(now, &limits);
+            outputs.extend(ShardOutput::moved(&room, now, said.movements));
             room.keep(frozen, &limits)
         };
         self.keys.clear();

@@ -7,7 +7,8 @@ use crate::feed::FeedReader;
 use crate::frame::Frame;
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::profile::Profile;
-use crate::time::Timestamp;
+use crate::room::{Movement, Room};
+use crate::time::{Now, Timestamp, WallTime};
 use crate::wire::{Json, Reference, Since, StatePatch};
 
 /// Something that happened to a shard.
@@ -230,6 +231,17 @@ pub enum ShardOutput {
         /// When the oldest of the changes behind them happened.
         since: Timestamp,
     },
+    /// Tell who wants to know who came and went. The movements of a room come in the order of its versions.
+    Moved {
+        /// The room.
+        room: RoomId,
+        /// Its history.
+        epoch: Epoch,
+        /// When the room said it.
+        at: WallTime,
+        /// At least one.
+        movements: Vec<Movement>,
+    },
     /// End the connection.
     Evict {
         /// The connection.
@@ -249,6 +261,14 @@ pub enum ShardOutput {
         /// The room.
         room: RoomKey,
     },
+}
+
+impl ShardOutput {
+    /// What of a hand-out is for others than those who listen, if anything is.
+    pub(super) fn moved(room: &Room, now: Now, movements: Vec<Movement>) -> Option<Self> {
+        let (id, epoch) = (room.id().clone(), room.stand().epoch.clone());
+        (!movements.is_empty()).then_some(Self::Moved { room: id, epoch, at: now.wall, movements })
+    }
 }
 
 /// Who is in a room, as a REST answer.
