@@ -332,6 +332,9 @@ pub trait Store: Send + Sync + 'static {
     /// The oldest notices, with their numbers.
     async fn notices(&self, limit: usize) -> Result<Vec<(u64, bytes::Bytes)>, StoreError>;
 
+    /// How many notices wait.
+    async fn notices_held(&self) -> Result<u64, StoreError>;
+
     /// Forgets notices up to a number.
     async fn forget_notices(&self, up_to: u64) -> Result<(), StoreError>;
 }

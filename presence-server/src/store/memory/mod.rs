@@ -215,6 +215,10 @@ impl Store for MemoryStore {
         Ok(self.inner().people.notices(limit))
     }
 
+    async fn notices_held(&self) -> Result<u64, StoreError> {
+        Ok(self.inner().people.notices_held())
+    }
+
     async fn forget_notices(&self, up_to: u64) -> Result<(), StoreError> {
         self.inner().people.forget_notices(up_to);
         Ok(())

@@ -203,6 +203,10 @@ impl People {
         self.notices.iter().take(limit).cloned().collect()
     }
 
+    pub(super) fn notices_held(&self) -> u64 {
+        self.notices.len() as u64
+    }
+
     pub(super) fn forget_notices(&mut self, up_to: u64) {
         self.notices.retain(|(number, _)| *number > up_to);
     }

@@ -32,6 +32,12 @@ pub(super) fn notices(db: &Connection, limit: usize) -> rusqlite::Result<Vec<(u6
     db.all(sql, [int(limit as u64)], |row| Ok((count(row, 0)?, row::bytes(row, 1)?)))
 }
 
+/// The numbers follow each other, so the first and the last tell.
+pub(super) fn notices_held(db: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT coalesce((SELECT max(number) FROM notices) - (SELECT min(number) FROM notices) + 1, 0)";
+    Ok(db.one(sql, [], |row| count(row, 0))?.unwrap_or_default())
+}
+
 impl Transaction<'_> {
     /// The revision of a document, if it is the expected one.
     fn expect_revision(

@@ -308,6 +308,10 @@ impl Store for SqliteStore {
         self.readers().ask(move |db| documents::notices(db, limit)).await
     }
 
+    async fn notices_held(&self) -> Result<u64, StoreError> {
+        self.readers().ask(documents::notices_held).await
+    }
+
     async fn forget_notices(&self, up_to: u64) -> Result<(), StoreError> {
         self.writer().call(true, move |t| Ok(t.forget_notices(up_to)?)).await
     }

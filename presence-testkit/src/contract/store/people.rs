@@ -240,9 +240,12 @@ async fn notices_wait_in_order(fixture: &dyn Fixture) -> Result<()> {
     let texts: Vec<&[u8]> = held.iter().map(|(_, text)| &text[..]).collect();
     ensure!(texts == [b"b", b"c", b"d"], "{held:?}");
     ensure!(store.notices(2).await? == held[..2]);
+    ensure!(store.notices_held().await? == 3);
     store.forget_notices(held[1].0).await?;
     ensure!(store.notices(10).await? == held[2..]);
+    ensure!(store.notices_held().await? == 1);
     store.forget_notices(held[2].0).await?;
+    ensure!(store.notices_held().await? == 0);
     ensure!(store.keep_notices(notices(&["e"]), 3).await? == 0);
     let (number, _) = store.notices(1).await?[0];
     ensure!(number > held[2].0, "a number came twice");
