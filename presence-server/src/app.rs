@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use presence_core::id::Incarnation;
 use presence_core::port::store::Store;
+use presence_core::room::KeptRoom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
@@ -31,6 +32,7 @@ use crate::service;
 use crate::shard::Shards;
 use crate::store;
 use crate::stream::Streams;
+use crate::webhook::{Notices, Webhooks};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -55,6 +57,7 @@ pub struct Server {
     data: Option<DataDir>,
     store: Arc<dyn Store>,
     streams: Streams,
+    webhooks: Option<Webhooks>,
     clock: Clock,
     metrics: Metrics,
 }
@@ -132,8 +135,10 @@ impl Server {
         let store = store::open(&config, clock, &metrics).map_err(StartError::Store)?;
         let kept = data.as_ref().map(|data| handover::take(data, clock.now().wall, &config, &metrics));
         let kept = kept.unwrap_or_default();
-        let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics);
-        let streams = Streams::start(config.shards, Arc::clone(&store), &limits, clock, &metrics);
+        let webhooks = Webhooks::start(&config, &store, clock, &metrics)?;
+        let notices = webhooks.as_ref().map_or_else(Notices::off, Webhooks::notices);
+        let streams = Streams::start(config.shards, Arc::clone(&store), &limits, clock, &metrics, &notices);
+        let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics, &notices);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
         let parts = Parts {
             addresses,
@@ -169,6 +174,7 @@ impl Server {
             data,
             store,
             streams,
+            webhooks,
             clock,
             metrics,
         })
@@ -208,6 +214,7 @@ impl Server {
             data,
             store,
             streams,
+            webhooks,
             clock,
             metrics,
         } = self;
@@ -232,10 +239,8 @@ impl Server {
         // Then nobody is left who would accept.
         let _ = accepting.await;
         let drain = Duration::from_millis(config.drain_ms);
-        let stopping = async {
-            stop(&config, connections.registry(), &shards, data, clock).await;
-            streams.flush().await;
-        };
+        let lasting = Lasting { data, streams, webhooks };
+        let stopping = stop(&config, connections.registry(), &shards, lasting, clock);
         if tokio::time::timeout(drain, stopping).await.is_err() {
             warn!("stopping took longer than `drain_ms`; it ends as it is");
         }
@@ -249,8 +254,16 @@ impl Server {
     }
 }
 
-/// Sends everybody away, and leaves to the next server who was here.
-async fn stop(config: &Config, registry: &Registry, shards: &Shards, data: Option<DataDir>, clock: Clock) {
+/// What has something to finish when a server stops.
+struct Lasting {
+    data: Option<DataDir>,
+    streams: Streams,
+    webhooks: Option<Webhooks>,
+}
+
+/// Sends everybody away, leaves to the next server who was here, and tells a backend what it was still to be told.
+async fn stop(config: &Config, registry: &Registry, shards: &Shards, lasting: Lasting, clock: Clock) {
+    let Lasting { data, streams, webhooks } = lasting;
     registry.drain(Duration::from_millis(config.grace_ms));
     shards.freeze().await;
     // The hand-over needs time too, whatever the clients do.
@@ -258,13 +271,30 @@ async fn stop(config: &Config, registry: &Registry, shards: &Shards, data: Optio
     if tokio::time::timeout(patience, registry.emptied()).await.is_err() {
         warn!(connections = registry.len(), "connections did not end in time");
     }
-    let Some(data) = data else { return };
-    let rooms = shards.hand_over().await;
-    let (now, bytes_max) = (clock.now().wall, config.handover_bytes_max);
-    let leaving = tokio::task::spawn_blocking(move || handover::leave(&data, &rooms, now, bytes_max));
-    if let Err(failed) = leaving.await {
-        error!(%failed, "cannot hand over to the next server");
+    streams.flush().await;
+    if data.is_none() && webhooks.is_none() {
+        return;
     }
+    let rooms = shards.hand_over().await;
+    // Nobody else may have the folder as long as the store in it is written to.
+    let data = match data {
+        Some(data) => leave(config, data, rooms, clock).await,
+        None => None,
+    };
+    if let Some(webhooks) = webhooks {
+        webhooks.stop().await;
+    }
+    drop(data);
+}
+
+/// Gives the folder back.
+async fn leave(config: &Config, data: DataDir, rooms: Vec<KeptRoom>, clock: Clock) -> Option<DataDir> {
+    let (now, bytes_max) = (clock.now().wall, config.handover_bytes_max);
+    let leaving = tokio::task::spawn_blocking(move || {
+        handover::leave(&data, &rooms, now, bytes_max);
+        data
+    });
+    leaving.await.inspect_err(|failed| error!(%failed, "cannot hand over to the next server")).ok()
 }
 
 /// Takes a listener, or makes one. Says where it listens.

@@ -7,6 +7,7 @@
 //! - [`http`]: listener, router, page; [`auth`]: who may; [`limits`]: how much.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`store`]: what outlives the process, in a file or in memory.
+//! - [`webhook`]: tells a backend what happens.
 //! - [`healthcheck`]: asks a running server; [`service`]: tells the service manager.
 //! - [`config`], [`metrics`], [`logging`], [`clock`]: as they are called.
 //!
@@ -38,6 +39,7 @@ pub mod service;
 pub mod shard;
 pub mod store;
 pub mod stream;
+pub mod webhook;
 
 pub use app::Server;
 pub use config::Config;

@@ -1,6 +1,8 @@
 //! Every metric of the server: name, help, unit, and the one place where it is counted. Labels have few values: never
 //! a user, a room or an address.
 
+mod process;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use presence_core::shard::{Shard, Tally};
 use presence_core::wire::{ClientMessage, SnapshotReason};
 
 use crate::limits::Bound;
+use process::Process;
 
 const CONNECTIONS: &str = "presence_connections";
 const OPENED: &str = "presence_connections_opened_total";
@@ -64,6 +67,10 @@ const COMMIT: &str = "presence_message_commit_seconds";
 const MESSAGE_DELIVERY: &str = "presence_message_delivery_seconds";
 const REDELIVERED: &str = "presence_messages_redelivered_total";
 const SYNCS: &str = "presence_syncs_total";
+const WEBHOOK_EVENTS: &str = "presence_webhook_events_total";
+const WEBHOOK_HELD: &str = "presence_webhook_held_events";
+const WEBHOOK_POSTS: &str = "presence_webhook_posts_total";
+const WEBHOOK_SECONDS: &str = "presence_webhook_post_seconds";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
@@ -140,6 +147,7 @@ fn describe() {
         Unit::Count,
         "Answers to clients that asked what they did not have, by outcome."
     );
+    describe_webhooks();
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
@@ -175,6 +183,13 @@ fn describe_store() {
         Unit::Count,
         "What became of all messages that were ever taken in, each counted once for every receiver."
     );
+}
+
+fn describe_webhooks() {
+    describe_counter!(WEBHOOK_EVENTS, Unit::Count, "Events for a backend that are settled, by outcome.");
+    describe_gauge!(WEBHOOK_HELD, Unit::Count, "Events that wait to be delivered to a backend.");
+    describe_counter!(WEBHOOK_POSTS, Unit::Count, "Requests to a backend, by outcome.");
+    describe_histogram!(WEBHOOK_SECONDS, Unit::Seconds, "How long requests to a backend took, by outcome.");
 }
 
 /// Handles to what is counted often. Cloning shares them.
@@ -351,6 +366,35 @@ impl Metrics {
         }
     }
 
+    /// A backend is told things: nothing has happened yet, and it must be seen to rise.
+    pub(crate) fn webhooks_on(&self) {
+        for outcome in ["delivered", "dropped"] {
+            counter!(WEBHOOK_EVENTS, "outcome" => outcome).increment(0);
+        }
+        for outcome in ["delivered", "refused", "timed_out", "unreachable", "broken"] {
+            counter!(WEBHOOK_POSTS, "outcome" => outcome).increment(0);
+        }
+    }
+
+    pub(crate) fn webhook_events_delivered(&self, events: u64) {
+        counter!(WEBHOOK_EVENTS, "outcome" => "delivered").increment(events);
+    }
+
+    pub(crate) fn webhook_events_dropped(&self, events: u64) {
+        if events > 0 {
+            counter!(WEBHOOK_EVENTS, "outcome" => "dropped").increment(events);
+        }
+    }
+
+    pub(crate) fn webhook_events_held(&self, events: u64) {
+        gauge!(WEBHOOK_HELD).set(events as f64);
+    }
+
+    pub(crate) fn webhook_posted(&self, outcome: &'static str, took: Duration) {
+        counter!(WEBHOOK_POSTS, "outcome" => outcome).increment(1);
+        histogram!(WEBHOOK_SECONDS, "outcome" => outcome).record(took);
+    }
+
     pub(crate) fn message_received(&self, kind: &'static str) {
         if let Some(index) = ClientMessage::TYPES.iter().position(|known| *known == kind) {
             self.received[index].increment(1);
@@ -443,10 +487,21 @@ impl Metrics {
 
     /// Everything, in the text format of Prometheus.
     pub fn render(&self) -> String {
-        let cpu = observe_process();
+        let process = Process::observe();
+        let gauges = [
+            (RESIDENT, process.resident_bytes),
+            (FDS, process.fds),
+            (FDS_MAX, process.fds_max),
+            (STARTED, process.started_seconds),
+        ];
+        for (name, value) in gauges {
+            if let Some(value) = value {
+                gauge!(name).set(value);
+            }
+        }
         let mut text = recorder().render();
         // Counters of the recorder are whole numbers; this one is not.
-        if let Some(seconds) = cpu {
+        if let Some(seconds) = process.cpu_seconds {
             text.push_str(&format!(
                 "# HELP {CPU} CPU time spent, user and system.\n# TYPE {CPU} counter\n{CPU} {seconds}\n\n"
             ));
@@ -469,30 +524,4 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Reads what the kernel knows of this process; where it tells nothing, nothing is shown. Gives the CPU time in seconds.
-fn observe_process() -> Option<f64> {
-    if let Ok(statm) = std::fs::read_to_string("/proc/self/statm")
-        && let Some(pages) = statm.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok())
-    {
-        gauge!(RESIDENT).set(pages * rustix::param::page_size() as f64);
-    }
-    if let Ok(fds) = std::fs::read_dir("/proc/self/fd") {
-        gauge!(FDS).set(fds.count() as f64);
-    }
-    if let Some(fds_max) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-        gauge!(FDS_MAX).set(fds_max as f64);
-    }
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The fields behind the name, which may hold spaces; proc(5) counts them from 3.
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
-    let per_second = rustix::param::clock_ticks_per_second() as f64;
-    let kernel = std::fs::read_to_string("/proc/stat").ok()?;
-    let booted = kernel.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
-    if let (Some(booted), Some(started)) = (booted, ticks(22)) {
-        gauge!(STARTED).set(booted + started / per_second);
-    }
-    Some((ticks(14)? + ticks(15)?) / per_second)
 }

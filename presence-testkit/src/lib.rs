@@ -10,6 +10,7 @@
 //! - [`http`]: a GET, and its answer.
 //! - [`load`]: many clients, which count and measure what they receive.
 //! - [`openapi`]: whether real answers are what a document says.
+//! - [`receiver`]: a backend that webhooks go to.
 //! - [`tls`]: certificates, and the client's side of TLS.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
@@ -23,6 +24,7 @@ pub mod openapi;
 pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod tls;
 pub mod view;
 pub mod wire;

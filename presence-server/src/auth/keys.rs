@@ -39,7 +39,7 @@ fn wrong(name: &str, error: impl Into<String>) -> ConfigError {
 }
 
 /// A secret that is given as it is, or in a file.
-pub(super) fn secret_of(name: &str, direct: &Secret, file: &str) -> Result<Option<Secret>, ConfigError> {
+pub(crate) fn secret_of(name: &str, direct: &Secret, file: &str) -> Result<Option<Secret>, ConfigError> {
     let secret = match (direct.is_empty(), file.is_empty()) {
         (true, true) => return Ok(None),
         (false, true) => direct.clone(),

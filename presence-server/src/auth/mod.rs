@@ -27,6 +27,7 @@ use crate::http::origin::{Nearby, Origins};
 use crate::metrics::Metrics;
 use credentials::Presented;
 use keys::Keys;
+pub(crate) use keys::secret_of;
 pub use revocations::Revocations;
 pub use token::{Claims, Moment, TokenError};
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Settled;
 use crate::http::origin::{Nearby, Origins};
 use crate::limits::TrustedProxies;
+use crate::webhook::{self, EventKind};
 
 pub use flags::Task;
 pub use read::{Asked, ConfigError, read};
@@ -67,6 +68,16 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub store: StoreKind,
     pub store_sync: StoreSync,
+    pub webhook_url: String,
+    pub webhook_secret: Secret,
+    pub webhook_secret_file: String,
+    pub webhook_ca_file: PathBuf,
+    pub webhook_events: Vec<String>,
+    pub webhook_batch_max: usize,
+    pub webhook_wait_ms: u64,
+    pub webhook_timeout_ms: u64,
+    pub webhook_retry_ms: u64,
+    pub webhook_held_max: usize,
     pub log_level: String,
     pub log_format: LogFormat,
     pub metrics_access: Exposure,
@@ -242,6 +253,16 @@ defaults! { limits:
             data_dir: PathBuf::new(),
             store: StoreKind::Auto,
             store_sync: StoreSync::Full,
+            webhook_url: String::new(),
+            webhook_secret: Secret::default(),
+            webhook_secret_file: String::new(),
+            webhook_ca_file: PathBuf::new(),
+            webhook_events: EventKind::ALL.map(|kind| kind.as_str().to_owned()).into(),
+            webhook_batch_max: 100,
+            webhook_wait_ms: 100,
+            webhook_timeout_ms: 10_000,
+            webhook_retry_ms: 1_000,
+            webhook_held_max: 100_000,
             log_level: "info".to_owned(),
             log_format: LogFormat::Auto,
             metrics_access: Exposure::Open,
@@ -401,7 +422,8 @@ impl Config {
         self.tls_files()?;
         self.check_bounds()?;
         TrustedProxies::parse(&self.trusted_proxies)?;
-        self.check_store()
+        self.check_store()?;
+        webhook::Settings::of(self).map(drop)
     }
 
     /// Bounds that nothing could pass would be a server that serves nobody.

@@ -17,6 +17,10 @@ const fn auth(name: &'static str, help: &'static str) -> Setting {
     Setting { heading: "Who may", name, help }
 }
 
+const fn webhook(name: &'static str, help: &'static str) -> Setting {
+    Setting { heading: "Webhooks", name, help }
+}
+
 const fn time(name: &'static str, help: &'static str) -> Setting {
     Setting { heading: "Times", name, help }
 }
@@ -117,6 +121,25 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     server("debug_access", "Who may read /debug: open, key or off"),
     server("log_format", "auto, pretty or json; auto is pretty on a terminal"),
+    webhook("webhook_url", "Address of your backend that is told what happens; nobody is told unless set"),
+    webhook(
+        "webhook_secret",
+        "Secret of 32 bytes or more that requests to it are signed with; better a variable than a flag",
+    ),
+    webhook("webhook_secret_file", "File with that secret"),
+    webhook(
+        "webhook_ca_file",
+        "PEM file with the authorities that its certificate may come from; those of the system unless set",
+    ),
+    webhook("webhook_events", "What it is told of"),
+    webhook("webhook_batch_max", "Events in one request"),
+    webhook("webhook_wait_ms", "How long an event may wait for others to come with it"),
+    webhook("webhook_timeout_ms", "How long an answer may take"),
+    webhook(
+        "webhook_retry_ms",
+        "How long to wait before a request is made again; twice as long each time, up to 5 minutes",
+    ),
+    webhook("webhook_held_max", "Events that wait to be delivered; one more and the oldest goes"),
     time("heartbeat_ms", "How often each connection is pinged"),
     time("heartbeat_timeout_ms", "How long after a ping something must be heard"),
     time("poor_rtt_ms", "Round-trip time above which a connection's quality is poor"),

@@ -265,7 +265,7 @@ mod tests {
         let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
         let store = Arc::new(crate::store::memory::MemoryStore::new(config.stream_limits()));
-        let streams = Streams::start(1, store, &limits, clock, &metrics);
+        let streams = Streams::start(1, store, &limits, clock, &metrics, &crate::webhook::Notices::off());
         let parts = Parts { addresses, clock, metrics, shards, streams, auth };
         let connections = Arc::new(Connections::new(&config, parts));
         let (transport, mut ann) = pair();

@@ -16,6 +16,7 @@ use super::look::Sight;
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::{Metrics, ShardGauges};
+use crate::webhook::Notices;
 
 /// Inputs that are taken in before anything is handed out.
 const BATCH: usize = 256;
@@ -30,6 +31,7 @@ pub(super) struct Driver {
     inputs: mpsc::Receiver<Inbound>,
     clock: Clock,
     metrics: Metrics,
+    notices: Notices,
     gauges: ShardGauges,
     /// What the metrics have been told.
     told: Tally,
@@ -83,6 +85,7 @@ impl Driver {
         inputs: mpsc::Receiver<Inbound>,
         clock: Clock,
         metrics: Metrics,
+        notices: Notices,
     ) -> Self {
         Self {
             number,
@@ -91,6 +94,7 @@ impl Driver {
             clock,
             gauges: metrics.shard_gauges(number),
             metrics,
+            notices,
             told: Tally::default(),
             mailboxes: HashMap::new(),
             listeners: Vec::new(),
@@ -133,8 +137,10 @@ impl Driver {
             }
             self.tell_metrics();
             if let Some(heir) = heir {
+                let rooms = self.shard.hand_over(now);
+                self.carry_out_all();
                 // Whoever asked may have run out of time.
-                let _ = heir.send(self.shard.hand_over(now));
+                let _ = heir.send(rooms);
                 break;
             }
         }
@@ -204,6 +210,9 @@ impl Driver {
                     "handed out"
                 );
                 listeners.wake(since);
+            }
+            ShardOutput::Moved { room, epoch, at, movements } => {
+                self.notices.moved(&room, &epoch, at, &movements);
             }
             ShardOutput::Reading { ticket, reading } => {
                 if let Some(answer) = self.questions.remove(&ticket) {

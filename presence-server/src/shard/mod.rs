@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::webhook::Notices;
 use driver::Driver;
 pub use look::RoomSight;
 
@@ -55,10 +56,10 @@ impl Shards {
         clock: Clock,
         metrics: &Metrics,
     ) -> Self {
-        Self::start_with(Vec::new(), count, limits, incarnation, clock, metrics)
+        Self::start_with(Vec::new(), count, limits, incarnation, clock, metrics, &Notices::off())
     }
 
-    /// Starts `count` shards that take up what was handed over.
+    /// Starts `count` shards that take up what was handed over, and tell who comes and goes.
     pub fn start_with(
         kept: Vec<KeptRoom>,
         count: usize,
@@ -66,6 +67,7 @@ impl Shards {
         incarnation: Incarnation,
         clock: Clock,
         metrics: &Metrics,
+        notices: &Notices,
     ) -> Self {
         let count = count.max(1);
         let mut kept_by_shard: Vec<Vec<KeptRoom>> = Vec::new();
@@ -78,7 +80,8 @@ impl Shards {
             let mut shard = Shard::new(Arc::clone(limits), incarnation.of_shard(number as u64));
             let now = clock.now();
             kept.into_iter().for_each(|room| shard.take_up(now, room));
-            tokio::spawn(Driver::new(number, shard, inputs, clock, metrics.clone()).run());
+            let driver = Driver::new(number, shard, inputs, clock, metrics.clone(), notices.clone());
+            tokio::spawn(driver.run());
             inbox
         };
         let inboxes = kept_by_shard.into_iter().enumerate().map(start).collect();

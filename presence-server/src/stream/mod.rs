@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::webhook::Notices;
 use hub::Hub;
 
 /// Hubs at most: every one of them knows every connection.
@@ -53,6 +54,7 @@ struct World {
     limits: Arc<Limits>,
     clock: Clock,
     metrics: Metrics,
+    notices: Notices,
 }
 
 impl fmt::Debug for Streams {
@@ -161,8 +163,15 @@ impl Streams {
         limits: &Arc<Limits>,
         clock: Clock,
         metrics: &Metrics,
+        notices: &Notices,
     ) -> Self {
-        let world = World { store, limits: Arc::clone(limits), clock, metrics: metrics.clone() };
+        let world = World {
+            store,
+            limits: Arc::clone(limits),
+            clock,
+            metrics: metrics.clone(),
+            notices: notices.clone(),
+        };
         let start = |_| {
             let (inbox, inputs) = mpsc::channel(world.limits.hub_inbox_max);
             tokio::spawn(Hub::new(world.clone(), inputs).run());

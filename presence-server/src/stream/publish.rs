@@ -119,6 +119,7 @@ impl Hub {
                 };
                 self.acknowledge_sender(origin, taken, reference);
                 if let Appended::New { seq } = appended {
+                    self.world.notices.message(seq, &message);
                     self.append(now.at, StoredMessage { seq, message }, from, arrived);
                 }
             }

@@ -160,7 +160,13 @@ async fn no_token_and_no_body_reaches_a_log_or_a_metric() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_token_that_is_believed_and_no_key_reaches_a_log_or_a_metric() -> Result<()> {
     let secret = "canary-secret-of-thirty-two-bytes";
-    let variables = [("PRESENCE_TOKEN_SECRET", secret), ("PRESENCE_API_KEY", "canary-key-of-the-backend")];
+    let variables = [
+        ("PRESENCE_TOKEN_SECRET", secret),
+        ("PRESENCE_API_KEY", "canary-key-of-the-backend"),
+        ("PRESENCE_WEBHOOK_SECRET", "canary-secret-that-webhooks-are-signed-with"),
+        // Nobody is there.
+        ("PRESENCE_WEBHOOK_URL", "http://127.0.0.1:9/hooks"),
+    ];
     let server = Process::start(&["--log-level", "trace"], &variables)?;
     let made = run(&["token", "new", "--user", "ann", "--token-secret", secret])?;
     ensure!(made.status.success(), "{made:?}");
@@ -199,6 +205,13 @@ async fn no_token_that_is_believed_and_no_key_reaches_a_log_or_a_metric() -> Res
     requests(server.address).await?;
     let mut secrets = vec![CANARY];
     secrets.extend(token.split('.'));
-    let said = ["(hidden)", "connection opened", "message refused", "request answered", "not_authorized"];
+    let said = [
+        "(hidden)",
+        "connection opened",
+        "message refused",
+        "request answered",
+        "not_authorized",
+        "the backend has not taken",
+    ];
     search(server, &secrets, &said).await
 }

@@ -35,6 +35,7 @@ mod tabs;
 mod takeover;
 #[cfg(feature = "tls")]
 mod tls;
+mod webhooks;
 mod who_may;
 
 /// Runs each test on each kind of transport. Another kind is one more line here.
