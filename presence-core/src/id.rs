@@ -113,6 +113,11 @@ impl RoomId {
         Ok(Self(Arc::from(text)))
     }
 
+    /// The inbox of a user.
+    pub fn inbox(owner: &UserId) -> Self {
+        Self(Arc::from(format!("@{owner}")))
+    }
+
     /// Whose inbox this is, if it is one.
     pub fn inbox_of(&self) -> Option<&str> {
         self.0.strip_prefix('@')
@@ -308,6 +313,9 @@ mod tests {
         for good in ["__proto__", "💡", "\u{202e}rtl", " ", &"💡".repeat(128)] {
             assert_eq!(UserId::parse(good).unwrap().as_str(), good);
         }
+        let long = UserId::parse(&"💡".repeat(128)).unwrap();
+        assert_eq!(RoomId::parse(RoomId::inbox(&long).as_str()), Ok(RoomId::inbox(&long)));
+        assert_eq!(RoomId::inbox(&long).inbox_of(), Some(long.as_str()));
         assert_eq!(UserId::parse("a\nb"), Err(IdError::Character('\n')));
         assert_eq!(UserId::parse(&"💡".repeat(129)), Err(IdError::TooLong));
     }

@@ -39,10 +39,6 @@ fn owns(user: &UserId, room: &RoomId) -> bool {
     room.inbox_of() == Some(user.as_str())
 }
 
-fn inbox_of(user: &UserId) -> RoomId {
-    RoomId::parse(&format!("@{user}")).expect("every user's id names an inbox")
-}
-
 /// What a message is known by beside its id: 64-bit FNV-1a of its kind and body. It is stored, so it must stay as it is.
 fn digest(message: &NewMessage) -> u64 {
     let kind = match message.kind {

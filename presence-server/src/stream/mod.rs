@@ -199,7 +199,7 @@ impl Streams {
             // A hub that is gone went with the server.
             let _ = hub.send(Inbound::Attach { generation, user, mailbox }).await;
         }
-        let inbox = inbox_of(user);
+        let inbox = RoomId::inbox(user);
         let _ = self.hub_of(&inbox).send(Inbound::Listen { generation, room: inbox.clone() }).await;
         tokio::spawn(arrival::arrive(self.clone(), user.clone(), generation, Arc::downgrade(mailbox)));
     }
@@ -279,7 +279,7 @@ impl Streams {
     /// # Errors
     /// If the store can not be read.
     pub async fn joined_roster(&self, room: &RoomId, user: &UserId) -> Result<(), StoreError> {
-        let connections = self.listeners(&inbox_of(user), user).await;
+        let connections = self.listeners(&RoomId::inbox(user), user).await;
         if connections.is_empty() {
             return Ok(());
         }
@@ -366,10 +366,6 @@ fn deliver_synced(mailbox: &std::sync::Weak<Mailbox>, synced: Synced) {
     if let Some(mailbox) = mailbox.upgrade() {
         mailbox.deliver(Delivery::Stream(StreamDelivery::Synced(Box::new(synced))));
     }
-}
-
-fn inbox_of(user: &UserId) -> RoomId {
-    RoomId::parse(&format!("@{user}")).expect("every user's id names an inbox")
 }
 
 fn busy() -> CommandError {

@@ -140,7 +140,7 @@ fn any_patch(random: &mut Random) -> PersonPatch {
 }
 
 fn any_invitation(random: &mut Random, room: RoomId, who: UserId, now: WallTime) -> Call {
-    let inbox = RoomId::parse(&format!("@{who}")).unwrap();
+    let inbox = RoomId::inbox(&who);
     let notice = any_message(random, &inbox, now);
     let invitation = Invitation { room, user: who, invited_by: notice.sender.clone(), created_at: now };
     Call::Invite(invitation, NewMessage { kind: MessageKind::Invitation, ..notice })

@@ -10,7 +10,7 @@ use presence_core::stream::{MessageId, NewMessage, Seq, StoredMessage};
 use presence_core::time::WallTime;
 
 use crate::store::{
-    BEYOND, EXPIRE_MAX, GAPS_MAX, ID_USED, NO_RECEIVER, NOT_THEIRS, digest, gaps_after, inbox_of, owns,
+    BEYOND, EXPIRE_MAX, GAPS_MAX, ID_USED, NO_RECEIVER, NOT_THEIRS, digest, gaps_after, owns,
 };
 
 /// Every stream, and which messages have been seen.
@@ -226,7 +226,7 @@ impl Streams {
             stream.cursors.get(user).map(|cursor| (room.clone(), stream.standing(*cursor)))
         });
         let mut standings: BTreeMap<RoomId, Standing> = all.collect();
-        standings.entry(inbox_of(user)).or_default();
+        standings.entry(RoomId::inbox(user)).or_default();
         standings.into_iter().collect()
     }
 

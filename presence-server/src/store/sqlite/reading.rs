@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::row::{self, Ask, count, int, seq};
 use super::streams::Room;
-use crate::store::{gaps_after, inbox_of};
+use crate::store::gaps_after;
 
 pub(super) fn page(db: &Connection, room: &RoomId, after: Seq, limits: PageLimits) -> rusqlite::Result<Page> {
     let Some(found) = Room::find(db, room)? else { return Ok(Page::default()) };
@@ -46,7 +46,7 @@ pub(super) fn standings(db: &Connection, user: &UserId) -> rusqlite::Result<Vec<
     let mut standings = db.all(sql, [user.as_str()], |row| {
         Ok((row::room(row, 0)?, Standing { cursor: seq(row, 1)?, head: seq(row, 2)? }))
     })?;
-    let inbox = inbox_of(user);
+    let inbox = RoomId::inbox(user);
     if let Err(place) = standings.binary_search_by(|(room, _)| room.cmp(&inbox)) {
         standings.insert(place, (inbox, Standing::default()));
     }
