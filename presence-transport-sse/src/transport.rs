@@ -67,21 +67,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
         self.backlog.write(bytes, |bytes| write_or_flush(socket, &mut cx, bytes))
     }
 
-    fn resume(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// Goes on with what waits. Ready once it is all out.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = &mut self.socket;
-        self.backlog.resume(|bytes| write_or_flush(socket, cx, bytes))
+        self.backlog.poll_empty(|bytes| write_or_flush(socket, cx, bytes))
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         if let Poll::Ready(text) = self.inbox.poll(cx) {
             return Poll::Ready(Ok(Incoming::Text(text)));
         }
-        if !self.backlog.is_empty() && self.resume(cx).map_err(io_error)? {
+        if !self.backlog.is_empty() && self.poll_empty(cx)?.is_ready() {
             return Poll::Ready(Ok(Incoming::Drained));
         }
         let mut bytes = [0; 256];
         let mut buffer = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)).map_err(io_error)?;
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)).map_err(TransportError::from)?;
         let read = buffer.filled().len();
         if read == 0 {
             // What was posted before it ended may have come between the two looks.
@@ -98,15 +99,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
             Ok(Incoming::Alive)
         })
     }
-
-    /// Until everything is out.
-    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.resume(cx) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
 }
 
 fn write_or_flush<S: AsyncWrite + Unpin>(
@@ -118,10 +110,6 @@ fn write_or_flush<S: AsyncWrite + Unpin>(
         [] => Pin::new(socket).poll_flush(cx).map_ok(|()| 0),
         bytes => Pin::new(socket).poll_write(cx, bytes),
     }
-}
-
-fn io_error(error: io::Error) -> TransportError {
-    TransportError::Io(Box::new(error))
 }
 
 #[async_trait]
@@ -144,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for SseTransp
                 buffer.shrink_to(WRITE_BUFFER_KEPT);
                 written
             })
-            .map_err(io_error)?;
+            .map_err(TransportError::from)?;
         Ok(if self.backlog.is_empty() { Sent::All } else { Sent::Waiting })
     }
 

@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             if let Some(broken) = self.broken.take() {
                 return Poll::Ready(Err(broken));
             }
-            if !self.backlog.is_empty() && self.resume(cx).map_err(io_error)? {
+            if !self.backlog.is_empty() && self.poll_empty(cx)?.is_ready() {
                 return Poll::Ready(Ok(Incoming::Drained));
             }
             ready!(self.poll_read(cx));
@@ -106,10 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             let mut buffer = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => {
-                    self.broken = Some(io_error(io::ErrorKind::UnexpectedEof.into()));
+                    self.broken = Some(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
                 Ok(()) => self.take_in(buffer.filled()),
-                Err(error) => self.broken = Some(io_error(error)),
+                Err(error) => self.broken = Some(error.into()),
             }
             Poll::Ready(())
         })
@@ -162,14 +162,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
         if !replies.is_empty()
             && let Err(error) = self.write(&replies)
         {
-            self.broken.get_or_insert(io_error(error));
+            self.broken.get_or_insert(error.into());
         }
     }
 
     fn describe(&self, error: Error) -> TransportError {
         match error {
             Error::Capacity(_) => TransportError::TooLarge { limit: self.config.message_bytes_max },
-            Error::Io(error) => io_error(error),
+            Error::Io(error) => error.into(),
             error => TransportError::Protocol(error.to_string()),
         }
     }
@@ -182,10 +182,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
         self.backlog.write(bytes, |bytes| write_or_flush(socket, &mut cx, bytes))
     }
 
-    /// Goes on with what waits. Says whether it is all out now.
-    fn resume(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// Goes on with what waits. Ready once it is all out.
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = &mut self.socket;
-        self.backlog.resume(|bytes| write_or_flush(socket, cx, bytes))
+        self.backlog.poll_empty(|bytes| write_or_flush(socket, cx, bytes))
     }
 }
 
@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
                 buffer.shrink_to(WRITE_BUFFER_KEPT);
                 written
             })
-            .map_err(io_error)?;
+            .map_err(TransportError::from)?;
         Ok(if self.backlog.is_empty() { Sent::All } else { Sent::Waiting })
     }
 
@@ -250,14 +250,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
-    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.resume(cx) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-
     /// Reads and forgets whatever comes until the peer is done, or has said too much.
     fn poll_to_end(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
         READ_BUFFER.with_borrow_mut(|buffer| {
@@ -285,10 +277,6 @@ fn new_codec(message_bytes_max: usize) -> Box<WebSocketContext> {
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
     Box::new(WebSocketContext::new(Role::Server, Some(limits)))
-}
-
-fn io_error(error: io::Error) -> TransportError {
-    TransportError::Io(Box::new(error))
 }
 
 /// What the peer's close code says of its return (RFC 6455 section 7.4.1). No code is as good as 1000.

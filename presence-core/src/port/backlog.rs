@@ -46,17 +46,21 @@ impl Backlog {
         Ok(())
     }
 
-    /// Goes on with what waits. Says whether it is all out now.
+    /// Goes on with what waits. Ready once it is all out.
     ///
     /// # Errors
     /// What the socket says.
-    pub fn resume<E>(&mut self, mut socket: impl FnMut(&[u8]) -> Poll<Result<usize, E>>) -> Result<bool, E> {
-        let Some(waiting) = &mut self.0 else { return Ok(true) };
-        let out = drain(&waiting.bytes, &mut waiting.written, &mut socket)?;
-        if out {
+    pub fn poll_empty<E>(
+        &mut self,
+        mut socket: impl FnMut(&[u8]) -> Poll<Result<usize, E>>,
+    ) -> Poll<Result<(), E>> {
+        if let Some(waiting) = &mut self.0 {
+            if !drain(&waiting.bytes, &mut waiting.written, &mut socket)? {
+                return Poll::Pending;
+            }
             self.0 = None;
         }
-        Ok(out)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -109,9 +113,9 @@ mod tests {
         backlog.write(b"world", socket(&mut room, &mut out)).unwrap();
         assert_eq!((backlog.len(), out.len()), (8, 8));
         room = 4;
-        assert!(!backlog.resume(socket(&mut room, &mut out)).unwrap());
+        assert!(backlog.poll_empty(socket(&mut room, &mut out)).is_pending());
         room = 4;
-        assert!(backlog.resume(socket(&mut room, &mut out)).unwrap());
+        assert_eq!(backlog.poll_empty(socket(&mut room, &mut out)), Poll::Ready(Ok(())));
         assert_eq!((backlog.is_empty(), out.as_slice()), (true, &b"hello wide world"[..]));
     }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -118,6 +119,12 @@ pub enum TransportError {
     /// The connection broke.
     #[error("the connection broke")]
     Io(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<io::Error> for TransportError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Box::new(error))
+    }
 }
 
 /// One accepted connection as a duplex of whole messages.
