@@ -71,6 +71,8 @@ struct Device {
 struct Line {
     id: ConnectionId,
     courier: Courier,
+    /// Its own messages that are kept, which the session has not heard of yet.
+    acks: VecDeque<u64>,
     /// Written, and not read yet.
     wire: VecDeque<Frame>,
     fetches: Vec<Fetch>,
@@ -95,8 +97,10 @@ fn line(id: u128, tail: &Tail, receiver: &Receiver) -> Line {
     let id = ConnectionId::from_random(id);
     let mut courier = Courier::new(id);
     let from = receiver.acked();
-    courier.open(Opened { room: room(), tail: tail.clone(), receiver: receiver.clone(), from });
-    Line { id, courier, wire: VecDeque::new(), fetches: Vec::new(), again: BTreeMap::new() }
+    let (tail, receiver, told) = (tail.clone(), receiver.clone(), tail.head());
+    courier.open(Opened { room: room(), tail, receiver, from, told });
+    let (acks, wire) = (VecDeque::new(), VecDeque::new());
+    Line { id, courier, acks, wire, fetches: Vec::new(), again: BTreeMap::new() }
 }
 
 impl World {
@@ -118,7 +122,7 @@ impl World {
 
     fn step(&mut self) {
         let which = self.random.below(2) as usize;
-        match self.random.below(12) {
+        match self.random.below(13) {
             0..=2 => self.publish(which),
             3..=4 => self.gather(which),
             5..=6 => self.read(which),
@@ -131,7 +135,7 @@ impl World {
                 2 => self.tail.clear(),
                 _ => self.not_answered(which),
             },
-            _ => {}
+            _ => self.hear(which),
         }
     }
 
@@ -146,10 +150,19 @@ impl World {
         };
         self.tail.append(message, &limits());
         if own {
-            self.devices[which].own.insert(self.head);
+            self.lines[which].acks.push_back(self.head);
             if self.receiver.acked().next() == Seq::new(self.head) {
                 self.receiver.acknowledge(Seq::new(self.head));
             }
+        }
+    }
+
+    /// The session hears of what it has sent itself. What others sent meanwhile may be in the tail already.
+    fn hear(&mut self, which: usize) {
+        let line = &mut self.lines[which];
+        for seq in line.acks.drain(..) {
+            line.courier.tell(&room(), Seq::new(seq));
+            line.wire.push_back(Frame::one(Message::new(format!(r#"{{"type":"ack","seq":{seq}}}"#))));
         }
     }
 
@@ -165,7 +178,9 @@ impl World {
         let Some(frame) = line.wire.pop_front() else { return };
         for message in frame.messages() {
             let value: Value = serde_json::from_slice(message.text()).unwrap();
-            if value["type"] == "messages_dropped" {
+            if value["type"] == "ack" {
+                device.own.insert(value["seq"].as_u64().unwrap());
+            } else if value["type"] == "messages_dropped" {
                 let (from, to) = (value["from_seq"].as_u64().unwrap(), value["to_seq"].as_u64().unwrap());
                 assert!(to <= self.dropped);
                 device.gone.extend((from..=to).filter(|seq| *seq > device.place));
@@ -263,6 +278,7 @@ impl World {
         for _ in 0..400 {
             self.now = self.now + Duration::from_millis(1_001);
             for which in 0..2 {
+                self.hear(which);
                 self.gather(which);
                 while !self.lines[which].fetches.is_empty() {
                     self.answer(which);

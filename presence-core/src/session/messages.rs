@@ -49,6 +49,15 @@ pub enum StreamCommand {
 /// What streams have for a connection.
 #[derive(Debug)]
 pub enum StreamDelivery {
+    /// A message of the connection's own is kept.
+    Kept {
+        /// Its stream.
+        room: RoomId,
+        /// Its place there.
+        seq: Seq,
+        /// The ack.
+        frame: Frame,
+    },
     /// There is something to deliver of this one.
     Opened(Opened),
     /// This one is for others from now on.
@@ -209,6 +218,12 @@ impl Session {
 
     pub(super) fn handle_stream(&mut self, delivery: StreamDelivery) {
         match (delivery, &mut self.courier) {
+            (StreamDelivery::Kept { room, seq, frame }, courier) => {
+                if let Some(courier) = courier {
+                    courier.tell(&room, seq);
+                }
+                self.outbox.push(frame);
+            }
             (StreamDelivery::Opened(opened), _) => self.handle_opened(opened),
             (StreamDelivery::Synced(synced), _) => self.handle_synced(*synced),
             (StreamDelivery::Closed(room), Some(courier)) => courier.close(&room),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Found, Receiver, Seq, Tail};
+use super::{Found, Receiver, Seq, Tail, TailReader};
 use crate::frame::Frame;
 use crate::id::{ConnectionId, RoomId};
 use crate::limits::Limits;
@@ -27,6 +27,8 @@ pub struct Opened {
     pub receiver: Receiver,
     /// What comes after this is to be delivered.
     pub from: Seq,
+    /// The connection has been told of its own messages up to here.
+    pub told: Seq,
 }
 
 /// A question to the store.
@@ -96,6 +98,8 @@ struct Lane {
     sent: Seq,
     /// The last of it that was really written.
     written: Seq,
+    /// The client has been told of its own messages up to here.
+    told: Seq,
     flights: Vec<Flight>,
     /// What is to go again: after the first, up to the second.
     again: Option<(Seq, Seq)>,
@@ -140,14 +144,25 @@ impl Courier {
 
     /// There is something to deliver of a stream. If it was open already, it goes on from where it is.
     pub fn open(&mut self, opened: Opened) {
-        let Opened { room, tail, receiver, from: sent } = opened;
+        let Opened { room, tail, receiver, from: sent, told } = opened;
         match self.lane(&room) {
-            Some(lane) => (lane.tail, lane.receiver) = (tail, receiver),
+            Some(lane) => {
+                (lane.tail, lane.receiver) = (tail, receiver);
+                lane.told = told.max(lane.told);
+            }
             None => {
                 let (flights, again, source) = (Vec::new(), None, Source::Tail);
                 self.lanes.reserve_exact(1);
-                self.lanes.push(Lane { room, tail, receiver, sent, written: sent, flights, again, source });
+                let written = sent;
+                self.lanes.push(Lane { room, tail, receiver, sent, written, told, flights, again, source });
             }
+        }
+    }
+
+    /// The client is told that a message of its own is there.
+    pub fn tell(&mut self, room: &RoomId, seq: Seq) {
+        if let Some(lane) = self.lane(room) {
+            lane.told = seq.max(lane.told);
         }
     }
 
@@ -284,7 +299,7 @@ impl Lane {
     fn gather_again(
         &mut self,
         now: Timestamp,
-        reader: ConnectionId,
+        connection: ConnectionId,
         limits: &Limits,
         frames: &mut Vec<Frame>,
         fetches: &mut Vec<Fetch>,
@@ -301,6 +316,7 @@ impl Lane {
             return false;
         }
         let mut texts = Vec::new();
+        let reader = TailReader { connection, told: self.told };
         match self.tail.read(now, (after, to), reader, &mut texts, limits.gather_bytes_max) {
             Found::UpTo { seq, more, .. } => {
                 frames.extend(texts.iter().map(wire::redelivered));
@@ -317,7 +333,7 @@ impl Lane {
     fn gather_new(
         &mut self,
         now: Timestamp,
-        reader: ConnectionId,
+        connection: ConnectionId,
         limits: &Limits,
         frames: &mut Vec<Frame>,
         fetches: &mut Vec<Fetch>,
@@ -332,6 +348,7 @@ impl Lane {
             return false;
         }
         let range = (self.sent, Seq::LAST);
+        let reader = TailReader { connection, told: self.told };
         match self.tail.read(now, range, reader, frames, limits.gather_bytes_max) {
             Found::UpTo { seq, foreign, more } => {
                 self.note(now, seq, foreign);

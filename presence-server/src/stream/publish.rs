@@ -6,7 +6,7 @@ use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::Frame;
 use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{Appended, Standing, StoreError};
-use presence_core::session::{Delivery, Standing as Right};
+use presence_core::session::{Delivery, Standing as Right, StreamDelivery};
 use presence_core::stream::{MessageKind, NewMessage, StoredMessage};
 use presence_core::time::Now;
 use presence_core::wire::{self, Kept, Reference};
@@ -136,7 +136,9 @@ impl Hub {
         match origin {
             Origin::Connection { mailbox, .. } => {
                 let kept = taken.kept(self.world.store.durability());
-                mailbox.deliver(Delivery::Answer(Frame::one(wire::message_ack(kept, &reference))));
+                let frame = Frame::one(wire::message_ack(kept, &reference));
+                let (room, seq) = (taken.room, taken.seq);
+                mailbox.deliver(Delivery::Stream(StreamDelivery::Kept { room, seq, frame }));
             }
             // Whoever asked may have gone.
             Origin::Call(answer) => drop(answer.send(Ok(taken))),

@@ -212,5 +212,7 @@ impl Seats {
 }
 
 fn opened(room: RoomId, tail: Tail, receiver: Receiver, from: Seq) -> Delivery {
-    Delivery::Stream(StreamDelivery::Opened(Opened { room, tail, receiver, from }))
+    // Acks are delivered before messages are in the tail.
+    let told = tail.head();
+    Delivery::Stream(StreamDelivery::Opened(Opened { room, tail, receiver, from, told }))
 }
