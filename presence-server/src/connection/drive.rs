@@ -180,9 +180,8 @@ impl Drive {
             SessionOutput::Limited(limit) => shared.metrics.rate_limited(limit.as_str()),
             SessionOutput::Refused(code) => {
                 shared.metrics.error_answered(code);
-                let (connection, number) = (self.session.connection(), self.received);
-                let correlation = format_args!("{connection}-{number}");
-                debug!(%connection, %correlation, code = code.as_str(), "message refused");
+                let (connection, correlation) = (self.session.connection(), self.correlation());
+                debug!(%connection, correlation, code = code.as_str(), "message refused");
             }
             SessionOutput::Verify(credentials) => {
                 let address = self.transport.info().peer.ip();
