@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
-use presence_testkit::client::{Kind, Received, SseWire};
+use presence_testkit::client::{Kind, SseWire};
 use presence_testkit::http;
 use presence_testkit::wire::ServerMessage;
 use serde_json::json;

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, bail, ensure};
 use presence_server::Config;
 use presence_server::config::Secret;
-use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::client::Kind;
+#[cfg(feature = "sqlite")]
+use presence_testkit::client::{Client, Credentials};
 use presence_testkit::http::get;
 use presence_testkit::receiver::{Receiver, Reply, SECRET};
 use presence_testkit::wire::ServerMessage;
