@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, error};
 
+use super::absence::Absence;
 use super::line::Line;
+use super::missed::Asked;
 use super::publish::Done;
 use super::seats::{Held, Seats, Why};
 use super::{Inbound, Roster, World, told};
@@ -49,6 +51,10 @@ pub(super) struct Hub {
     ends: BTreeSet<(Timestamp, RoomId, UserId)>,
     /// Streams with something in memory, and when that came.
     fresh: VecDeque<(Timestamp, RoomId)>,
+    /// Who has no connection, if a backend wants to know.
+    pub(super) absence: Option<Absence>,
+    /// Rosters that are being read for it.
+    pub(super) asking: JoinSet<Asked>,
     /// Those who wait until everything is written down.
     flushing: Vec<oneshot::Sender<()>>,
 }
@@ -71,6 +77,8 @@ struct Connected {
 
 impl Hub {
     pub(super) fn new(world: World, inputs: mpsc::Receiver<Inbound>) -> Self {
+        let opening = world.clock.now().at + world.limits.grace;
+        let absence = world.notices.wants_absent().then(|| Absence::new(opening));
         Self {
             world,
             inputs,
@@ -81,6 +89,8 @@ impl Hub {
             acking: JoinSet::new(),
             ends: BTreeSet::new(),
             fresh: VecDeque::new(),
+            absence,
+            asking: JoinSet::new(),
             flushing: Vec::new(),
         }
     }
@@ -113,6 +123,10 @@ impl Hub {
                         self.written(written);
                     }
                 }
+                Some(Ok(asked)) = self.asking.join_next() => {
+                    let now = self.world.clock.now();
+                    self.roster_read(now.at, asked);
+                }
                 _ = tick.tick() => self.tick(),
             }
             self.settle_flush();
@@ -122,6 +136,9 @@ impl Hub {
     fn take_in(&mut self, now: Now, inbound: Inbound) {
         match inbound {
             Inbound::Attach { generation, user, mailbox } => {
+                if let Some(absence) = &mut self.absence {
+                    absence.come(&user);
+                }
                 self.connections.insert(generation, Connected { user, mailbox, rooms: Vec::new() });
             }
             Inbound::Detach { generation, how } => self.detach(now.at, generation, how),
@@ -151,6 +168,8 @@ impl Hub {
             }
             Inbound::Flush { answer } => {
                 self.flushing.push(answer);
+                // Who comes back to the next server gets what waits; this one will not see it.
+                self.give_up_absent(Timestamp::from_millis(u64::MAX));
                 self.write_cursors(usize::MAX);
             }
         }
@@ -231,6 +250,9 @@ impl Hub {
             Detach::GoingAway => limits.going_away_grace,
             Detach::Lost => limits.grace,
         };
+        if let Some(absence) = &mut self.absence {
+            absence.go(now, &user, wait);
+        }
         for room in rooms {
             let Some(seats) = self.streams.get_mut(&room) else { continue };
             seats.remove(generation);
@@ -348,6 +370,7 @@ impl Hub {
 
     fn tick(&mut self) {
         let now = self.world.clock.now().at;
+        self.give_up_absent(now);
         self.write_cursors(ACKS_AT_ONCE);
         while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
             let Some((_, room, user)) = self.ends.pop_first() else { break };
@@ -386,6 +409,7 @@ impl Hub {
         if !self.flushing.is_empty()
             && self.dirty.is_empty()
             && self.acking.is_empty()
+            && self.asking.is_empty()
             && self.line.len() == 0
         {
             for answer in self.flushing.drain(..) {
@@ -402,8 +426,9 @@ impl Hub {
         from: Option<ConnectionId>,
         arrived: Duration,
     ) {
-        let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
         let seq = stored.seq;
+        self.look_for_absent(now, &stored.message.room, seq, &stored.message.sender);
+        let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
         let message = TailMessage {
             seq,
             frame: Frame::one(wire::stream_message(&stored)),

@@ -5,10 +5,12 @@
 //! sessions of its owner. Who is in a room without being on its roster becomes a receiver in the store with the first
 //! message, and ends to be one with leaving: so rooms in which nobody sends anything cost the store nothing.
 
+mod absence;
 mod arrival;
 mod fetch;
 mod hub;
 mod line;
+mod missed;
 mod publish;
 mod seats;
 mod sync;

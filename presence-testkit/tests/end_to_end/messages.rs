@@ -23,7 +23,7 @@ pub(crate) async fn back(client: Client, kind: Kind, server: &TestServer, sessio
     client.come_back(kind, server.address, &who).await
 }
 
-async fn add_member(server: &TestServer, room: &str, user: &str) -> Result<()> {
+pub(crate) async fn add_member(server: &TestServer, room: &str, user: &str) -> Result<()> {
     let (room, user) = (RoomId::parse(room)?, UserId::parse(user)?);
     server.streams.store().add_member(&room, &user, WallTime::default()).await?;
     server.streams.joined_roster(&room, &user).await?;
