@@ -185,9 +185,9 @@ impl Hub {
         seats.add(generation, &connected.user, &connected.mailbox, why);
         if let Some(held) = seats.receivers.get_mut(&connected.user) {
             held.member |= why.is_member();
-            if let Some(until) = held.until.take() {
-                self.ends.remove(&(until, room.clone(), connected.user.clone()));
-            }
+        }
+        if let Some(until) = seats.no_longer_wait_for(&connected.user) {
+            self.ends.remove(&(until, room.clone(), connected.user.clone()));
         }
         seats.open(room, &connected.user);
     }
@@ -207,8 +207,7 @@ impl Hub {
         connected.rooms.retain(|known| known != room);
         seats.remove(generation);
         let others = seats.of_user(&user).next().is_some();
-        let awaited = seats.receivers.get(&user).is_some_and(|held| held.until.is_some());
-        if !others && !awaited {
+        if !others && seats.awaited_until(&user).is_none() {
             self.end(room, &user);
         }
         self.forget_if_empty(room);
@@ -217,10 +216,14 @@ impl Hub {
     /// A user does not receive a stream any more, unless they are on the roster or it is their inbox.
     fn end(&mut self, room: &RoomId, user: &UserId) {
         let Some(seats) = self.streams.get_mut(room) else { return };
+        seats.no_longer_wait_for(user);
         let Some(held) = seats.receivers.remove(user) else { return };
-        if held.member {
-            return;
+        if !held.member {
+            self.unsubscribe(room, user);
         }
+    }
+
+    fn unsubscribe(&mut self, room: &RoomId, user: &UserId) {
         let (store, room, user) = (Arc::clone(&self.world.store), room.clone(), user.clone());
         let acked = self.dirty.remove(&(room.clone(), user.clone()));
         self.line.join(async move {
@@ -255,11 +258,13 @@ impl Hub {
         }
         for room in rooms {
             let Some(seats) = self.streams.get_mut(&room) else { continue };
-            seats.remove(generation);
+            let gone = seats.remove(generation);
             let others = seats.of_user(&user).next().is_some();
-            if !others && let Some(held) = seats.receivers.get_mut(&user) {
-                let until = held.until.unwrap_or_default().max(now + wait);
-                if let Some(before) = held.until.replace(until) {
+            // Of members the store knows where they stand, whatever happens.
+            let awaited = !wait.is_zero() && gone.is_some_and(|gone| gone.why.is_present());
+            if !others && (awaited || seats.receivers.contains_key(&user)) {
+                let until = seats.awaited_until(&user).unwrap_or_default().max(now + wait);
+                if let Some(before) = seats.wait_for(&user, until) {
                     self.ends.remove(&(before, room.clone(), user.clone()));
                 }
                 self.ends.insert((until, room.clone(), user.clone()));
@@ -460,15 +465,17 @@ impl Hub {
 
     /// The store has said where a user stands.
     pub(super) fn place(&mut self, room: &RoomId, user: &UserId, result: Result<Standing, StoreError>) {
-        let Some(seats) = self.streams.get_mut(room) else { return };
+        let seats = self.streams.get_mut(room);
+        let here =
+            |seats: &&mut Seats| seats.of_user(user).next().is_some() || seats.awaited_until(user).is_some();
+        let Some(seats) = seats.filter(here) else {
+            // They have left for good meanwhile.
+            return self.unsubscribe(room, user);
+        };
         match result {
             Ok(standing) => {
                 seats.head = seats.head.max(standing.head);
-                let member = seats.of_user(user).any(|listener| listener.why.is_member());
-                seats.receivers.entry(user.clone()).or_insert_with(|| {
-                    let receiver = Receiver::new(standing.cursor, standing.head);
-                    Held { receiver, member, until: None }
-                });
+                seats.hold(user, || Receiver::new(standing.cursor, standing.head));
                 seats.open(room, user);
             }
             Err(error) => {

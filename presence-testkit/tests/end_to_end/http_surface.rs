@@ -24,7 +24,11 @@ async fn delete(server: SocketAddr, path: &str) -> Result<(u16, String)> {
 }
 
 /// Asks until the answer is as wanted.
-async fn ask_until(server: SocketAddr, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(crate) async fn ask_until(
+    server: SocketAddr,
+    path: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let search = async {
         loop {
             let answer = ask(server, path).await?;

@@ -11,6 +11,7 @@ use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::wire::ServerMessage;
 use serde_json::{Value, json};
 
+use crate::http_surface::ask_until;
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
 
@@ -243,6 +244,21 @@ async fn a_client_that_is_cut_off_in_the_middle_misses_nothing(kind: Kind) -> Re
     Ok(())
 }
 
+/// M2: who is back within the grace was in the room all the time, also if nothing had been said there before.
+async fn who_is_cut_off_before_the_first_message_gets_it_too(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let bob = server.enter(kind, "bob", "b", "doc").await?;
+    bob.reset();
+    ask_until(server.address, "/v1/stats", |stats| stats["connections"] == 1).await?;
+    ann.send_message("doc", &json!(1)).await?;
+    ann.send_message("doc", &json!(2)).await?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
+    bob.until_place("doc", 2).await?;
+    assert_eq!(bob.inbox().stream("doc").ids(), ["ann-1", "ann-2"]);
+    Ok(())
+}
+
 /// M5: what is not acknowledged goes again, a bounded number of times, and says so; then it waits for the next connection.
 async fn what_is_not_acknowledged_goes_again_and_not_for_ever(kind: Kind) -> Result<()> {
     let server = TestServer::start(Config { redelivery_ms: 100, redeliveries_max: 2, ..quick() })?;
@@ -401,6 +417,7 @@ on_every_kind! {
     an_ack_beyond_what_was_sent_is_an_error_and_abuse_ends,
     messages_wait_for_who_is_away_and_come_in_order_once,
     a_client_that_is_cut_off_in_the_middle_misses_nothing,
+    who_is_cut_off_before_the_first_message_gets_it_too,
     what_is_not_acknowledged_goes_again_and_not_for_ever,
     when_a_stream_is_full_the_oldest_go_and_the_receiver_is_told,
     what_is_too_old_is_not_delivered_and_the_receiver_is_told,
