@@ -12,6 +12,7 @@ mod hub;
 mod line;
 mod missed;
 mod publish;
+mod receivers;
 mod seats;
 mod sync;
 
