@@ -11,8 +11,7 @@ use crate::people::Person;
 use crate::shard::RoomCommand;
 use crate::wire::Reference;
 
-/// A question about people. The answer comes as a [`Delivery`](super::Delivery), or as an error given to
-/// [`Session::handle_refusal`].
+/// A question about people. The answer comes as a [`Delivery`](super::Delivery).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeopleCommand {
     /// Who is online?
@@ -39,13 +38,6 @@ pub enum PeopleCommand {
 }
 
 impl Session {
-    /// A question could not be answered.
-    pub fn handle_refusal(&mut self, error: &CommandError, reference: &Reference) {
-        if !self.is_closed() {
-            self.refuse(error, reference);
-        }
-    }
-
     pub(super) fn list_users(
         &mut self,
         room: Option<RoomId>,

@@ -16,6 +16,7 @@ mod messages;
 mod openapi;
 pub(crate) mod origin;
 mod page;
+mod people;
 mod presence;
 pub(crate) mod query;
 mod rooms;
@@ -26,7 +27,6 @@ mod socket;
 mod stats;
 mod stream;
 pub mod tls;
-mod users;
 
 pub use router::Router;
 pub(crate) use socket::set_patience;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -20,8 +21,8 @@ use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
 use super::{
-    debug_connections, debug_room, framing, health, kick, messages, openapi, page, presence, query, rooms,
-    stats, stream, users,
+    debug_connections, debug_room, framing, health, kick, messages, openapi, page, people, presence, query,
+    rooms, stats, stream,
 };
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
@@ -141,8 +142,7 @@ impl Router {
             Call::Sync => messages::sync(&self.asked(&access, &request)).await,
             Call::Rooms => rooms::list(query, shards).await,
             Call::Stats => stats::get(shards, connections).await,
-            Call::User => users::one(parameters.user(&self.limits)?, shards, connections).await,
-            Call::Users => users::some(query, &self.limits, shards, connections).await,
+            Call::People(call) => self.people(call, parameters, &access, request).await,
             Call::KickUser => {
                 kick::user(parameters.user(&self.limits)?, &self.auth, shards, connections).await
             }
@@ -232,6 +232,27 @@ impl Router {
         let place = caller.place_of_stream(self.addresses());
         hello.places.address = Some(place.map_err(|refused| self.refuse(refused))?);
         kind(request, caller.peer, hello, &self.config, &self.connections)
+    }
+
+    async fn people(
+        &self,
+        call: people::Call,
+        parameters: &Parameters<'_>,
+        access: &Access,
+        request: Request<Incoming>,
+    ) -> Result<Answer, HttpError> {
+        let (head, body) = request.into_parts();
+        let (headers, query) = (&head.headers, head.uri.query());
+        let actor = people::Actor::of(access, headers, query, &self.limits)?;
+        let timeout = Duration::from_millis(self.config.body_timeout_ms);
+        let body = match call.takes_body() {
+            true => read_body(body, self.config.body_bytes_max, timeout).await?,
+            false => Bytes::new(),
+        };
+        let document_bytes_max = self.config.document_bytes_max;
+        let (limits, people) = (&self.limits, self.connections.people());
+        let asked = people::Asked { actor, query, headers, body, limits, document_bytes_max, people };
+        people::answer(call, parameters, asked).await
     }
 
     /// Counts who fails to prove who it is, and does not even look at what an address brings that has failed too often.
