@@ -27,7 +27,7 @@ use crate::http::set_patience;
 use crate::http::tls::{Tls, TlsError};
 use crate::limits::AddressLimits;
 use crate::metrics::Metrics;
-use crate::people::{LeftBehind, People};
+use crate::people::{self, People};
 use crate::random;
 use crate::service;
 use crate::shard::Shards;
@@ -139,7 +139,7 @@ impl Server {
         let webhooks = Webhooks::start(&config, &store, clock, &metrics)?;
         let notices = webhooks.as_ref().map_or_else(Notices::off, Webhooks::notices);
         let streams = Streams::start(config.shards, Arc::clone(&store), &limits, clock, &metrics, &notices);
-        let left = LeftBehind::of(&kept);
+        let left = people::left_behind(&kept);
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics, &notices);
         let people = People::new(streams.clone(), shards.clone(), &config, &limits, clock, &metrics);
         people.take_up(left);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::id::{ConnectionId, SessionId, UserId};
 use crate::limits::Limits;
+use crate::profile::Profile;
 use crate::shard::Detach;
 use crate::time::{Now, Timestamp, WallTime};
 
@@ -71,7 +72,22 @@ struct Line<L> {
     id: ConnectionId,
     session: SessionId,
     active: bool,
+    /// What it says of its user, if it has said anything.
+    said: Option<Arc<Profile>>,
     link: L,
+}
+
+/// A session that an earlier life of the server left in a room.
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    /// What the room showed of its user.
+    pub profile: Arc<Profile>,
+    /// Which one.
+    pub session: SessionId,
+    /// In use, or idle.
+    pub active: bool,
+    /// When the room last heard from the user.
+    pub last_seen: WallTime,
 }
 
 /// A session without a connection, which may come back.
@@ -79,6 +95,7 @@ struct Line<L> {
 struct Held {
     session: SessionId,
     active: bool,
+    said: Option<Arc<Profile>>,
     until: Timestamp,
 }
 
@@ -137,7 +154,8 @@ impl<L> Attendance<L> {
         attendant.connections.retain(|line| line.id != connection);
         // Most users have one connection.
         attendant.connections.reserve_exact(1);
-        attendant.connections.push(Line { id: connection, session: session.clone(), active: true, link });
+        let session = session.clone();
+        attendant.connections.push(Line { id: connection, session, active: true, said: None, link });
         self.note(user);
         self.saw(user, now.wall);
     }
@@ -152,8 +170,9 @@ impl<L> Attendance<L> {
         let is_taken_over = attendant.connections.iter().any(|other| other.session == line.session);
         if let Some(grace) = grace.filter(|grace| !grace.is_zero() && !is_taken_over) {
             let until = now.at + grace;
-            attendant.held.push(Held { session: line.session.clone(), active: line.active, until });
-            self.graces.insert((until, user.clone(), line.session));
+            self.graces.insert((until, user.clone(), line.session.clone()));
+            let Line { session, active, said, .. } = line;
+            attendant.held.push(Held { session, active, said, until });
         }
         self.note(user);
         self.saw(user, now.wall);
@@ -168,22 +187,33 @@ impl<L> Attendance<L> {
     }
 
     /// A session that an earlier life of the server left behind: it is waited for.
-    pub fn take_up(
-        &mut self,
-        now: Now,
-        user: &UserId,
-        session: &SessionId,
-        active: bool,
-        last_seen: WallTime,
-    ) {
+    pub fn take_up(&mut self, now: Now, left: LeftBehind) {
+        let LeftBehind { profile, session, active, last_seen } = left;
+        let user = &profile.id;
         let until = now.at + self.limits.grace;
         let attendant = self.users.entry(user.clone()).or_default();
         attendant.left_at = attendant.left_at.max(last_seen);
         // It may have been in several rooms.
-        if !attendant.held.iter().any(|held| held.session == *session) {
-            attendant.held.push(Held { session: session.clone(), active, until });
+        if !attendant.held.iter().any(|held| held.session == session) {
             self.graces.insert((until, user.clone(), session.clone()));
+            attendant.held.push(Held { session, active, said: Some(profile), until });
         }
+    }
+
+    /// What a connection says of its user.
+    pub fn set_said(&mut self, connection: ConnectionId, said: Arc<Profile>) {
+        let attendant = self.users.get_mut(&said.id);
+        let lines = attendant.map(|attendant| attendant.connections.iter_mut());
+        if let Some(line) = lines.into_iter().flatten().find(|line| line.id == connection) {
+            line.said = (*said != Profile::of_user(said.id.clone())).then_some(said);
+        }
+    }
+
+    /// What the newest connection says of a user that says anything; of one who is waited for, what it said.
+    pub fn said(&self, user: &UserId) -> Option<&Arc<Profile>> {
+        let attendant = self.users.get(user)?;
+        let connected = attendant.connections.iter().rev().filter_map(|line| line.said.as_ref());
+        connected.chain(attendant.held.iter().rev().filter_map(|held| held.said.as_ref())).next()
     }
 
     /// A connection is in use, or idle.
@@ -392,10 +422,29 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_that_says_anything_counts_and_is_remembered_while_it_is_waited_for() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        let named = |name: &str| Arc::new(Profile { name: name.into(), ..Profile::of_user(user("ann")) });
+        for number in 1..=3 {
+            here.attach(at(0), &ann, &session(&number.to_string()), connection(number), 0);
+        }
+        assert!(here.said(&ann).is_none());
+        here.set_said(connection(1), named("first"));
+        here.set_said(connection(2), named("second"));
+        here.set_said(connection(3), named("ann"));
+        assert_eq!(&*here.said(&ann).unwrap().name, "second");
+        here.detach(at(0), &ann, connection(1), Detach::Lost);
+        here.detach(at(0), &ann, connection(2), Detach::Finished);
+        assert_eq!(&*here.said(&ann).unwrap().name, "first");
+    }
+
+    #[test]
     fn what_an_earlier_life_left_is_waited_for_once() {
         let (mut here, ann) = (attendance(), user("ann"));
         for _ in 0..2 {
-            here.take_up(at(0), &ann, &session("a"), false, at(0).wall);
+            let profile = Arc::new(Profile::of_user(ann.clone()));
+            let left = LeftBehind { profile, session: session("a"), active: false, last_seen: at(0).wall };
+            here.take_up(at(0), left);
         }
         assert_eq!(availability(&here, "ann"), Availability::Away);
         here.expire(at(100).at);

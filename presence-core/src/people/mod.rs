@@ -5,7 +5,7 @@ mod attendance;
 mod record;
 mod watchers;
 
-pub use attendance::{Attendance, Availability, Standing};
+pub use attendance::{Attendance, Availability, LeftBehind, Standing};
 pub use record::{
     Document, DocumentKey, Invitation, InvitationAnswer, Person, PersonPatch, Revision, RosterMember,
     Username, UsernameError,

@@ -175,11 +175,15 @@ impl Session {
             }
         }
         let identity = self.known()?;
-        identity.said = identity.said.with(claim);
-        identity.profile = match &identity.kept {
-            Some(person) => person.over(&identity.said),
-            None => Arc::clone(&identity.said),
-        };
+        let said = identity.said.with(claim);
+        if said != identity.said {
+            identity.said = Arc::clone(&said);
+            identity.profile = match &identity.kept {
+                Some(person) => person.over(&said),
+                None => Arc::clone(&said),
+            };
+            self.outputs.push(SessionOutput::Said(said));
+        }
         self.enter(room, state, since, reference)
     }
 

@@ -391,6 +391,9 @@ impl Session {
         let (session, chosen_by) = (session.clone(), *chosen_by);
         self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
         let said = Arc::clone(&profile);
+        if *said != Profile::of_user(said.id.clone()) {
+            self.outputs.push(SessionOutput::Said(Arc::clone(&said)));
+        }
         let identity = Identity { profile, said, kept: None, session, chosen_by, rights, active: true };
         let ready = Phase::Ready(identity);
         let before = std::mem::replace(&mut self.phase, ready);

@@ -10,6 +10,7 @@ use crate::frame::Frame;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::limits::RateLimit;
 use crate::people::Person;
+use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
 use crate::wire::Reference;
 
@@ -42,6 +43,8 @@ pub enum SessionOutput {
     People(Box<PeopleCommand>),
     /// Tell whoever keeps who is here that this connection is in use, or idle.
     Active(bool),
+    /// Tell them what it says of its user.
+    Said(Arc<Profile>),
     /// Find out whether this token is good, and give the answer to [`Session::handle_verified`](super::Session::handle_verified).
     Verify(Box<Credentials>),
     /// Close the connection, after writing what waits.

@@ -195,6 +195,7 @@ impl Drive {
                     shared.people.set_active(user, self.session.connection(), active);
                 }
             }
+            SessionOutput::Said(said) => shared.people.set_said(self.session.connection(), said),
             SessionOutput::People(command) => self.ask_people(*command),
             SessionOutput::Close(reason) => return Step::Close(reason),
         }

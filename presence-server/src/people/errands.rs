@@ -9,7 +9,6 @@ use presence_core::frame::Frame;
 use presence_core::id::UserId;
 use presence_core::people::{Person, PersonPatch};
 use presence_core::port::store::StoreError;
-use presence_core::profile::{Color, Profile};
 use presence_core::session::Delivery;
 use presence_core::wire;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -141,19 +140,15 @@ impl People {
         let read = self.store.people(std::slice::from_ref(&after.id)).await;
         let person = read.ok().and_then(|mut people| people.pop()).unwrap_or(after);
         if before.as_ref().is_none_or(|before| !looks_the_same(before, &person)) {
-            self.tell_profile(before.as_ref(), &person).await;
+            self.tell_profile(&person).await;
         }
         let _ = told.send(());
     }
 
-    async fn tell_profile(&self, before: Option<&Person>, person: &Person) {
+    async fn tell_profile(&self, person: &Person) {
         let user = &person.id;
         self.hand_over(person.clone());
-        let sightings = self.shards.sightings(std::slice::from_ref(user)).await.unwrap_or_default();
-        let said = sightings.first().map_or_else(
-            || Arc::new(Profile::of_user(user.clone())),
-            |sighting| without_choices(sighting.seen(), before),
-        );
+        let said = self.state().said(user);
         let seen = person.over(&said);
         let message = wire::user_profile_updated(person.username.as_ref(), &seen, person.changed_at);
         let frame = Frame::one(message);
@@ -173,22 +168,6 @@ impl People {
 fn looks_the_same(before: &Person, after: &Person) -> bool {
     (&before.username, before.color, &before.avatar, &before.email)
         == (&after.username, after.color, &after.avatar, &after.email)
-}
-
-/// What rooms show of a user, without what the user had chosen: they may not choose it any more.
-fn without_choices(shown: &Arc<Profile>, before: Option<&Person>) -> Arc<Profile> {
-    let Some(before) = before.filter(|before| before.has_chosen()) else { return Arc::clone(shown) };
-    let mut said = (**shown).clone();
-    if before.username.is_some() {
-        said.name = Box::from(said.id.as_str());
-    }
-    if before.color.is_some() {
-        said.color = Color::of_user(&said.id);
-    }
-    if before.avatar.is_some() {
-        said.avatar = None;
-    }
-    Arc::new(said)
 }
 
 /// The answer when the server ends in the middle of a change.

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::id::{ConnectionId, SessionId, UserId};
 use presence_core::limits::Limits;
-use presence_core::people::{Attendance, Availability, Standing, Watchers};
+use presence_core::people::{Attendance, Availability, LeftBehind, Standing, Watchers};
 use presence_core::port::store::{Store, StoreError};
+use presence_core::profile::Profile;
 use presence_core::room::KeptRoom;
 use presence_core::session::Delivery;
 use presence_core::shard::Detach;
@@ -81,6 +82,12 @@ impl State {
             Standing { availability: Availability::Offline, last_online }
         })
     }
+
+    /// What a user says of themselves: nothing, without a connection.
+    fn said(&self, user: &UserId) -> Arc<Profile> {
+        let said = self.attendance.said(user).cloned();
+        said.unwrap_or_else(|| Arc::new(Profile::of_user(user.clone())))
+    }
 }
 
 impl People {
@@ -139,9 +146,7 @@ impl People {
     /// What the last life of the server left behind is waited for.
     pub fn take_up(&self, left: Vec<LeftBehind>) {
         let (now, mut state) = (self.clock.now(), self.state());
-        for LeftBehind { user, session, active, last_seen } in left {
-            state.attendance.take_up(now, &user, &session, active, last_seen);
-        }
+        left.into_iter().for_each(|left| state.attendance.take_up(now, left));
     }
 
     /// A connection has a user and a session now. What is kept of the user comes to it as soon as it is read.
@@ -185,6 +190,11 @@ impl People {
         self.follow_up(state);
     }
 
+    /// What a connection says of its user.
+    pub fn set_said(&self, connection: ConnectionId, said: Arc<Profile>) {
+        self.state().attendance.set_said(connection, said);
+    }
+
     /// A user was sent away: nobody waits for them any more.
     pub fn dismiss(&self, user: &UserId) {
         let mut state = self.state();
@@ -226,29 +236,18 @@ impl People {
     }
 }
 
-/// A session that the last life of the server left in a room.
-#[derive(Clone, Debug)]
-pub struct LeftBehind {
-    user: UserId,
-    session: SessionId,
-    active: bool,
-    last_seen: WallTime,
-}
-
-impl LeftBehind {
-    /// All of them.
-    pub fn of(rooms: &[KeptRoom]) -> Vec<Self> {
-        let members = rooms.iter().flat_map(|room| &room.members);
-        let each = members.flat_map(|member| {
-            member.sessions.iter().map(|session| Self {
-                user: member.profile.id.clone(),
-                session: session.id.clone(),
-                active: session.active,
-                last_seen: member.last_seen,
-            })
-        });
-        each.collect()
-    }
+/// The sessions that the last life of the server left in rooms.
+pub fn left_behind(rooms: &[KeptRoom]) -> Vec<LeftBehind> {
+    let members = rooms.iter().flat_map(|room| &room.members);
+    let each = members.flat_map(|member| {
+        member.sessions.iter().map(|session| LeftBehind {
+            profile: Arc::clone(&member.profile),
+            session: session.id.clone(),
+            active: session.active,
+            last_seen: member.last_seen,
+        })
+    });
+    each.collect()
 }
 
 /// Connections that are to be told something, each once.

@@ -57,16 +57,12 @@ impl People {
         {
             return Err(error.into());
         }
-        let mut seen: BTreeMap<UserId, Arc<Profile>> = BTreeMap::new();
-        for sighting in self.shards.sightings(&here).await? {
-            seen.insert(sighting.seen().id.clone(), Arc::clone(sighting.seen()));
-        }
         let (wall, state) = (self.clock.now().wall, self.state());
         let sight = |user: &UserId| {
             let kept = kept.remove(user);
             let last_online = kept.as_ref().and_then(|person| person.last_online);
             let standing = state.standing(user, last_online, wall);
-            let said = seen.remove(user).unwrap_or_else(|| Arc::new(Profile::of_user(user.clone())));
+            let said = state.said(user);
             let profile = kept.as_ref().map_or_else(|| Arc::clone(&said), |person| person.over(&said));
             Sight { profile, kept, standing }
         };
