@@ -327,7 +327,6 @@ impl ServerMessage {
             | Self::UserStatus(_)
             | Self::OnlineUsers(_)
             | Self::UserProfileUpdated(_)
-            | Self::ThreadInvitation(_)
             | Self::InvitationAccepted(_)
             | Self::Other(_) => None,
         }
