@@ -180,8 +180,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     bound("messages_per_second", "Messages that one connection may send in the long run"),
     bound("messages_burst", "Messages that one connection may send at once"),
-    bound("user_messages_per_second", "Messages that all connections of a user may send in the long run"),
-    bound("user_messages_burst", "Messages that all connections of a user may send at once"),
+    bound(
+        "user_messages_per_second",
+        "Messages that a user may send, over all connections and HTTP, in the long run",
+    ),
+    bound("user_messages_burst", "The same at once; what is changed over HTTP is a message too"),
     bound("joins_per_second", "Rooms that one connection may ask to enter in the long run"),
     bound("joins_burst", "Rooms that one connection may ask to enter at once"),
     bound("user_joins_per_second", "Rooms that all connections of a user may ask to enter in the long run"),

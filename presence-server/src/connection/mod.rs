@@ -9,7 +9,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-use presence_core::id::{ConnectionId, RoomId, SessionId};
+use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
 use presence_core::session::{Opening, OwnEntry, Proof, Session};
@@ -163,6 +163,14 @@ impl Connections {
             Owner::Unknown | Owner::NoConnection => Ok(()),
         };
         checked.inspect_err(|refused| self.metrics.refused(refused.bound))
+    }
+
+    /// A user does something without a connection; it counts as one message of theirs.
+    ///
+    /// # Errors
+    /// If they have sent more than they may.
+    pub fn pay(&self, user: &UserId) -> Result<(), Refused> {
+        self.users.pay(user).inspect_err(|refused| self.metrics.refused(refused.bound))
     }
 
     /// Who is here, and what is kept of them.

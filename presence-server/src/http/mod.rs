@@ -2,6 +2,7 @@
 
 mod about;
 pub mod accept;
+mod actor;
 pub(crate) mod answer;
 mod body;
 mod caller;

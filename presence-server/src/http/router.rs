@@ -14,6 +14,7 @@ use presence_core::limits::Limits;
 use presence_core::port::store::Store;
 use tracing::debug;
 
+use super::actor::Actor;
 use super::answer::{Answer, HttpError};
 use super::body::read_body;
 use super::caller::Caller;
@@ -138,8 +139,8 @@ impl Router {
                 presence::get(parameters.room()?, &access, query, request.headers(), shards).await
             }
             Call::SendMessage => self.send(parameters.room()?, &access, request).await,
-            Call::ReadMessages => messages::read(&self.asked(&access, &request), parameters.room()?).await,
-            Call::Sync => messages::sync(&self.asked(&access, &request)).await,
+            Call::ReadMessages => messages::read(&self.asked(&access, &request)?, parameters.room()?).await,
+            Call::Sync => messages::sync(&self.asked(&access, &request)?).await,
             Call::Rooms => rooms::list(query, shards).await,
             Call::Stats => stats::get(shards, connections).await,
             Call::People(call) => self.people(call, parameters, &access, request).await,
@@ -157,9 +158,25 @@ impl Router {
         answer.map(Reply::Answer)
     }
 
-    fn asked<'a, B>(&'a self, access: &'a Access, request: &'a Request<B>) -> messages::Asked<'a> {
-        let (headers, query) = (request.headers(), request.uri().query());
-        messages::Asked { access, headers, query, limits: &self.limits, streams: self.connections.streams() }
+    /// Who asks; what users change, they pay for.
+    fn actor<B>(&self, access: &Access, request: &Request<B>) -> Result<Actor, HttpError> {
+        let actor = Actor::of(access, request.headers(), request.uri().query(), &self.limits)?;
+        if let Actor::User { id, .. } = &actor
+            && !request.method().is_safe()
+        {
+            self.connections.pay(id).map_err(Refused::answer)?;
+        }
+        Ok(actor)
+    }
+
+    fn asked<'a, B>(
+        &'a self,
+        access: &Access,
+        request: &'a Request<B>,
+    ) -> Result<messages::Asked<'a>, HttpError> {
+        let (streams, people) = (self.connections.streams(), self.connections.people());
+        let (actor, query) = (self.actor(access, request)?, request.uri().query());
+        Ok(messages::Asked { actor, query, limits: &self.limits, streams, people })
     }
 
     async fn send(
@@ -172,9 +189,10 @@ impl Router {
         let bytes_max = self.config.body_bytes_max.min(self.limits.message_bytes_max);
         let id = request_id(&request);
         let (head, body) = request.into_parts();
-        let body = read_body(body, bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await?;
         let request = Request::from_parts(head, ());
-        messages::send(&self.asked(access, &request), room, &body, id.to_str().unwrap_or_default()).await
+        let asked = self.asked(access, &request)?;
+        let body = read_body(body, bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await?;
+        messages::send(&asked, room, &body, id.to_str().unwrap_or_default()).await
     }
 
     /// Decides whether a request may have what its route gives, for all routes in this one place; what is left to the
@@ -241,9 +259,9 @@ impl Router {
         access: &Access,
         request: Request<Incoming>,
     ) -> Result<Answer, HttpError> {
+        let actor = self.actor(access, &request)?;
         let (head, body) = request.into_parts();
         let (headers, query) = (&head.headers, head.uri.query());
-        let actor = people::Actor::of(access, headers, query, &self.limits)?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
         let body = match call.takes_body() {
             true => read_body(body, self.config.body_bytes_max, timeout).await?,

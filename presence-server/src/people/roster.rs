@@ -70,10 +70,11 @@ impl People {
         room: RoomId,
         user: UserId,
         invited_by: UserId,
+        sender_name: Arc<str>,
     ) -> Result<Invitation, PeopleError> {
         let people = Arc::clone(self);
         self.whole(async move {
-            let (now, sender_name) = (people.clock.now().wall, people.name_of(&invited_by).await);
+            let now = people.clock.now().wall;
             let id = format!("{:032x}", random::bits128());
             let notice = NewMessage {
                 room: RoomId::inbox(&user),
@@ -130,7 +131,7 @@ impl People {
             warn!(%error, "cannot find whom to tell of a new member");
             Vec::new()
         });
-        let name = self.name_of(user).await;
+        let name = self.name_of(user, None).await;
         let message = wire::invitation_accepted(room, user, &name, self.clock.now().wall);
         let frame = Frame::one(message);
         let others = members.iter().map(|member| &member.user).filter(|member| *member != user);

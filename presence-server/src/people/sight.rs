@@ -76,8 +76,14 @@ impl People {
         here.cloned().collect()
     }
 
-    /// What others call a user.
-    pub(super) async fn name_of(&self, user: &UserId) -> Arc<str> {
+    /// What others call a user of whom a token says this, if one does.
+    pub async fn name_of(&self, user: &UserId, said: Option<&Arc<Profile>>) -> Arc<str> {
+        if let Some(said) = said {
+            let kept = self.store.people(std::slice::from_ref(user)).await.unwrap_or_default();
+            let name =
+                kept.first().map_or_else(|| said.name.clone(), |person| person.over(said).name.clone());
+            return name.into();
+        }
         let sights = self.sights(std::slice::from_ref(user)).await.unwrap_or_default();
         sights.first().map_or_else(|| Arc::from(user.as_str()), |sight| Arc::from(&*sight.profile.name))
     }

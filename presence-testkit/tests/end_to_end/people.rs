@@ -1,6 +1,6 @@
 //! Profiles: what users choose lasts, stands over what their connections say, and reaches everybody whom it concerns.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use presence_server::Config;
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http::{get, send};
@@ -166,6 +166,43 @@ async fn nobody_changes_somebody_elses_profile() -> Result<()> {
     let dev = TestServer::start(quick())?;
     let answer = tell(&dev, "bob", "PUT", "/v1/users/ann/username", &json!({"username": "alice"})).await?;
     assert_eq!(outcome(&answer), (403, "forbidden".to_owned()));
+    Ok(())
+}
+
+/// S6: what a user changes over HTTP comes out of the budget that their connections have too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_users_change_over_http_draws_on_their_budget() -> Result<()> {
+    let slow = Config {
+        messages_per_second: 1,
+        messages_burst: 4,
+        user_messages_per_second: 1,
+        user_messages_burst: 4,
+        ..guarded()
+    };
+    let server = TestServer::start(slow)?;
+    let (ann, bob) = (format!("Bearer {}", token("ann", &[])?), format!("Bearer {}", token("bob", &[])?));
+    let (address, body) = (server.address, json!({"username": "alice"}).to_string());
+    let rename = async |user: &str, header: (&str, &str)| {
+        send(address, "PUT", &format!("/v1/users/{user}/username"), &[header], &body).await
+    };
+    // More often than one in a second, however slow this machine is now.
+    let mut refused = None;
+    for _ in 0..100 {
+        let answer = rename("ann", ("Authorization", &ann)).await?;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("nothing was too much")?;
+    assert_eq!(outcome(&refused), (429, "rate_limited".to_owned()));
+    assert!(refused.header("retry-after").is_some());
+    let reading = [("Authorization", ann.as_str())];
+    assert_eq!(get(address, "/v1/users/ann", &reading).await?.status, 200, "looking costs nothing");
+    assert_eq!(rename("bob", ("Authorization", &bob)).await?.status, 200, "others have their own");
+    for _ in 0..10 {
+        assert_eq!(rename("ann", ("X-API-Key", API_KEY)).await?.status, 200, "the backend may");
+    }
     Ok(())
 }
 

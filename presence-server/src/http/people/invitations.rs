@@ -148,7 +148,8 @@ pub(super) async fn invite(room: RoomId, asked: &Asked<'_>) -> Result<Answer, Ht
     let Some(invited_by) = asked.actor.user().cloned() else {
         return Err(bad("X-User-Id", "is missing: it says for whom the backend invites"));
     };
-    let invitation = asked.people.invite(room, user, invited_by).await?;
+    let name = asked.people.name_of(&invited_by, asked.actor.said()).await;
+    let invitation = asked.people.invite(room, user, invited_by, name).await?;
     Ok(encoded(StatusCode::CREATED, &Invited::from(&invitation)))
 }
 

@@ -1,6 +1,5 @@
 //! People over HTTP: profiles, documents of their own, rosters, invitations.
 
-mod actor;
 mod documents;
 mod fields;
 mod invitations;
@@ -18,10 +17,10 @@ use presence_core::limits::Limits;
 use presence_core::people::InvitationAnswer;
 use presence_core::port::store::StoreError;
 
+use super::actor::Actor;
 use super::answer::{Answer, HttpError};
 use super::routes::Parameters;
 use crate::people::{People, PeopleError};
-pub(super) use actor::Actor;
 pub(super) use profiles::unknown;
 
 /// What a route about people does.

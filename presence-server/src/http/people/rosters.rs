@@ -6,8 +6,9 @@ use presence_core::port::store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Actor, Asked, text};
+use super::{Asked, text};
 use crate::http::about::{About, Body, Group, Reply, schema_of};
+use crate::http::actor::Actor;
 use crate::http::answer::{Answer, HttpError, empty, encoded};
 use crate::http::shapes::Availability;
 use crate::people::{Footing, PeopleError};

@@ -1,11 +1,14 @@
-//! Who asks for something about people, and what they may. Users may what concerns themselves, members what concerns
-//! their room's roster, and the backend everything.
+//! Who asks for something about people or messages, and what they may. Users may what concerns themselves, members what
+//! concerns their room, and the backend everything.
+
+use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
 use presence_core::id::{RoomId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::store::Store;
+use presence_core::profile::Profile;
 use presence_core::rights::Rooms;
 
 use crate::auth::Access;
@@ -17,13 +20,15 @@ const USER_HEADER: HeaderName = HeaderName::from_static("x-user-id");
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Actor {
+pub(super) enum Actor {
     /// A user.
     User {
         /// Who.
         id: UserId,
         /// Where they may go.
         rooms: Rooms,
+        /// What their token says of them, if there is one.
+        said: Option<Arc<Profile>>,
     },
     /// The backend, or anybody in dev mode who does not say who they are; perhaps for somebody.
     Backend {
@@ -41,7 +46,7 @@ impl Actor {
     ///
     /// # Errors
     /// 400 if it names a user who can not be, 401 if it has to say who it is, 403 if it names another than its token.
-    pub(in crate::http) fn of(
+    pub(super) fn of(
         access: &Access,
         headers: &HeaderMap,
         query: Option<&str>,
@@ -52,9 +57,14 @@ impl Actor {
             (Access::User(grant), Some(named)) if named != *grant.user() => {
                 return Err(forbidden("user_id", "`user_id` is not whose token this is"));
             }
-            (Access::User(grant), _) => Self::User { id: grant.user().clone(), rooms: grant.rooms.clone() },
+            (Access::User(grant), _) => {
+                let (rooms, said) = (grant.rooms.clone(), Some(Arc::clone(&grant.profile)));
+                Self::User { id: grant.user().clone(), rooms, said }
+            }
             (Access::Backend, on_behalf_of) => Self::Backend { on_behalf_of },
-            (Access::Anyone | Access::AnyUser, Some(id)) => Self::User { id, rooms: Rooms::Every },
+            (Access::Anyone | Access::AnyUser, Some(id)) => {
+                Self::User { id, rooms: Rooms::Every, said: None }
+            }
             (Access::Anyone, None) => Self::Backend { on_behalf_of: None },
             (Access::AnyUser, None) => {
                 let message = "say who you are: `X-User-Id`, or `user_id` in the URL";
@@ -69,6 +79,27 @@ impl Actor {
             Self::User { id, .. } => Some(id),
             Self::Backend { on_behalf_of } => on_behalf_of.as_ref(),
         }
+    }
+
+    /// What its token says of that user, if there is one.
+    pub(super) fn said(&self) -> Option<&Arc<Profile>> {
+        match self {
+            Self::User { said, .. } => said.as_ref(),
+            Self::Backend { .. } => None,
+        }
+    }
+
+    /// Where it may go. The backend may everywhere; acting for a user, it is kept from the inboxes of others.
+    pub(super) fn rooms(&self) -> Rooms {
+        match self {
+            Self::User { rooms, .. } => rooms.clone(),
+            Self::Backend { .. } => Rooms::Every,
+        }
+    }
+
+    /// Whether it is the backend.
+    pub(super) fn is_backend(&self) -> bool {
+        matches!(self, Self::Backend { .. })
     }
 
     /// Whether it may do what only `user` may.
@@ -88,7 +119,7 @@ impl Actor {
     /// 403 if not.
     pub(super) fn may_enter(&self, room: &RoomId) -> Result<(), HttpError> {
         match self {
-            Self::User { id, rooms } if !rooms.allow(id, room) => {
+            Self::User { id, rooms, .. } if !rooms.allow(id, room) => {
                 Err(forbidden("room", "your token does not let you into this room"))
             }
             Self::User { .. } | Self::Backend { .. } => Ok(()),
@@ -125,7 +156,7 @@ impl Actor {
     /// 403 if not.
     pub(super) async fn may_see_roster(&self, room: &RoomId, store: &dyn Store) -> Result<(), HttpError> {
         match self {
-            Self::User { id, rooms: rooms @ Rooms::Like(_) } if rooms.allow(id, room) => Ok(()),
+            Self::User { id, rooms: rooms @ Rooms::Like(_), .. } if rooms.allow(id, room) => Ok(()),
             Self::User { .. } | Self::Backend { .. } => self.require_inside(room, store).await,
         }
     }
@@ -141,9 +172,6 @@ fn named(headers: &HeaderMap, query: Option<&str>, limits: &Limits) -> Result<Op
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use presence_core::profile::Profile;
     use presence_core::rights::Grant;
     use presence_core::time::WallTime;
 
@@ -155,22 +183,21 @@ mod tests {
 
     #[test]
     fn who_acts_is_proved_or_where_nobody_can_said() {
-        let grant = Grant {
-            profile: Arc::new(Profile::of_user(user("ann"))),
-            rooms: Rooms::Every,
-            expires: WallTime::default(),
-        };
+        let profile = Arc::new(Profile::of_user(user("ann")));
+        let grant =
+            Grant { profile: Arc::clone(&profile), rooms: Rooms::Every, expires: WallTime::default() };
         let token = Access::User(Box::new(grant));
-        let ann = Some(Actor::User { id: user("ann"), rooms: Rooms::Every });
+        let ann = |said| Some(Actor::User { id: user("ann"), rooms: Rooms::Every, said });
+        let proved = ann(Some(profile));
         let nobody = Some(Actor::Backend { on_behalf_of: None });
         for (access, named, expected) in [
-            (&token, None, Ok(ann.clone())),
-            (&token, Some("ann"), Ok(ann.clone())),
+            (&token, None, Ok(proved.clone())),
+            (&token, Some("ann"), Ok(proved)),
             (&token, Some("bob"), Err(403)),
             (&Access::Anyone, None, Ok(nobody.clone())),
-            (&Access::Anyone, Some("ann"), Ok(ann.clone())),
+            (&Access::Anyone, Some("ann"), Ok(ann(None))),
             (&Access::AnyUser, None, Err(401)),
-            (&Access::AnyUser, Some("ann"), Ok(ann)),
+            (&Access::AnyUser, Some("ann"), Ok(ann(None))),
             (&Access::Backend, None, Ok(nobody)),
             (&Access::Backend, Some("ann"), Ok(Some(Actor::Backend { on_behalf_of: Some(user("ann")) }))),
             (&Access::Anyone, Some(""), Err(400)),
