@@ -54,9 +54,26 @@ impl People {
             drop(founding);
             if is_new {
                 info!(room = room.as_str(), user = %user, "member added");
-                people.tell_arrival(&room, &user).await;
+                people.welcome(&room, &user).await;
             }
             Ok(is_new)
+        })
+        .await
+    }
+
+    /// Takes a user off a roster. Says whether they were on it.
+    ///
+    /// # Errors
+    /// If the store does not do it.
+    pub async fn remove_member(self: &Arc<Self>, room: RoomId, user: UserId) -> Result<bool, PeopleError> {
+        let people = Arc::clone(self);
+        self.whole(async move {
+            let was_on = people.store.remove_member(&room, &user).await?;
+            if was_on {
+                info!(room = room.as_str(), user = %user, "member removed");
+                people.streams.left_roster(&room, &user).await;
+            }
+            Ok(was_on)
         })
         .await
     }
@@ -118,11 +135,20 @@ impl People {
             info!(room = room.as_str(), user = %user, outcome, "invitation ended");
             people.metrics.invitation(outcome);
             if answer == InvitationAnswer::Accept {
-                people.tell_arrival(&room, &user).await;
+                people.welcome(&room, &user).await;
             }
             Ok(invitation)
         })
         .await
+    }
+
+    /// Somebody has come onto a roster: from now on what is said in the room reaches them wherever they are, and the other
+    /// members know.
+    async fn welcome(&self, room: &RoomId, user: &UserId) {
+        if let Err(error) = self.streams.joined_roster(room, user).await {
+            warn!(%error, "a new member gets what is said in the room only when they connect again");
+        }
+        self.tell_arrival(room, user).await;
     }
 
     /// Tells every other member who is connected, and may enter the room, that somebody has come onto its roster.

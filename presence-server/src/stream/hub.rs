@@ -153,10 +153,7 @@ impl Hub {
             Inbound::Acknowledge { generation, room, seq, unsure } => {
                 self.acknowledge(generation, room, seq, unsure);
             }
-            Inbound::Kept(stored) => {
-                let arrived = self.world.clock.elapsed();
-                self.append(now.at, *stored, None, arrived);
-            }
+            Inbound::Kept(stored) => self.pass_on(stored),
             Inbound::Removed { room, user } => self.remove_member(&room, &user),
             Inbound::Listeners { room, user, answer } => {
                 let listeners = self.streams.get(&room).map(|seats| {

@@ -1,12 +1,17 @@
 //! Rosters and invitations: every step, and every step that is not allowed.
 
 use anyhow::Result;
+use presence_core::id::{RoomId, UserId};
+use presence_core::port::store::Appended;
+use presence_core::stream::{MessageId, MessageKind, NewMessage, StoredMessage};
+use presence_core::time::WallTime;
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http::{Answer, request, send};
 use presence_testkit::wire::ServerMessage;
 use serde_json::{Value, json};
 
 use crate::as_user::{arrival, ask, invitation, on_roster, outcome, roster, tell};
+use crate::messages::until_balance;
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
 use crate::who_may::{API_KEY, guarded, token};
@@ -244,8 +249,104 @@ async fn a_member_who_may_not_enter_hears_nothing(kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// C3, M3: an invitation waits in the inbox like any message: in its place, once, until it is acknowledged.
+async fn invitations_wait_for_who_is_away_in_order_and_once(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    for team in ["team-1", "team-2", "team-3"] {
+        on_roster(&server, team, &["ann"]).await?;
+    }
+    let mut ann = connect(kind, &server, "ann").await?;
+    assert_eq!(invite(&server, "ann", "team-1", "bob").await?.status, 201);
+    ann.send_message("@bob", &json!("come in")).await?;
+    assert_eq!(invite(&server, "ann", "team-2", "bob").await?.status, 201);
+    let waiting = [json!({"room": "team-1"}), json!("come in"), json!({"room": "team-2"})];
+    let mut bob = connect(kind, &server, "bob").await?;
+    let mut phone = Client::connect(kind, server.address, &Credentials::new("bob", "phone")).await?;
+    for device in [&mut bob, &mut phone] {
+        device.until_place("@bob", 3).await?;
+        assert_eq!(device.take_fresh("@bob"), waiting);
+    }
+    let page = phone.sync(json!({"cursors": {"@bob": 0}})).await?;
+    let synced: Vec<&Value> = page.messages.iter().map(|message| &message.snapshot).collect();
+    assert_eq!(synced, waiting.iter().collect::<Vec<_>>());
+    // One device has dealt with it, and that is enough.
+    bob.ack("@bob").await?;
+    until_balance(&server, |balance| balance.queued == 0).await?;
+    bob.close(1000).await?;
+    phone.close(1000).await?;
+    assert_eq!(invite(&server, "ann", "team-3", "bob").await?.status, 201);
+    let mut bob = connect(kind, &server, "bob").await?;
+    bob.until_place("@bob", 4).await?;
+    assert_eq!(bob.take_fresh("@bob"), [json!({"room": "team-3"})]);
+    assert_eq!(bob.inbox().stream("@bob").repeated, 0);
+    Ok(())
+}
+
+/// M3: what comes into an inbox by two ways at once is told in its order, whichever is told of first.
+async fn invitations_that_overtake_each_other_come_in_their_order(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut bob = connect(kind, &server, "bob").await?;
+    let mut stored = Vec::new();
+    for room in ["team-1", "team-2"] {
+        let message = NewMessage {
+            room: RoomId::parse("@bob")?,
+            kind: MessageKind::Invitation,
+            sender: UserId::parse("ann")?,
+            sender_name: "ann".into(),
+            id: MessageId::parse(room)?,
+            body: json!({"room": room}).to_string().into(),
+            correlation: room.into(),
+            // Far from being too old.
+            at: WallTime::from_unix_millis(4_000_000_000_000),
+        };
+        let Appended::New { seq } = server.streams.store().append(message.clone()).await? else {
+            anyhow::bail!("it is new");
+        };
+        stored.push(StoredMessage { seq, message });
+    }
+    for stored in stored.into_iter().rev() {
+        server.streams.kept(stored).await;
+    }
+    bob.until_place("@bob", 2).await?;
+    assert_eq!(bob.take_fresh("@bob"), [json!({"room": "team-1"}), json!({"room": "team-2"})]);
+    Ok(())
+}
+
+/// C2, C3: who accepts gets what is said in the room from then on, wherever they are, and may speak there; who is taken off
+/// does neither.
+async fn a_place_on_the_roster_is_a_place_in_the_conversation(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    on_roster(&server, "team", &["ann"]).await?;
+    let (mut ann, mut bob) = (connect(kind, &server, "ann").await?, connect(kind, &server, "bob").await?);
+    ann.send_message("team", &json!("before")).await?;
+    bob.say("team", &json!("too early")).await?;
+    assert_eq!(bob.refusal().await?.0, "not_joined");
+    assert_eq!(invite(&server, "ann", "team", "bob").await?.status, 201);
+    assert_eq!(react(&server, "bob", "team", "accept").await?.status, 200);
+    ann.send_message("team", &json!("welcome")).await?;
+    bob.until_place("team", 2).await?;
+    assert_eq!(bob.take_fresh("team"), [json!("welcome")]);
+    assert_eq!(bob.send_message("team", &json!("thanks")).await?.seq, 3);
+    ann.until_place("team", 3).await?;
+    assert_eq!(ask(&server, "ann", "DELETE", "/v1/rooms/team/members/bob").await?.status, 204);
+    ann.send_message("team", &json!("without bob")).await?;
+    bob.say("team", &json!("too late")).await?;
+    assert_eq!(bob.refusal().await?.0, "not_joined");
+    // Put back, without a word of what was said meanwhile; a new connection expects none.
+    bob.close(1000).await?;
+    let mut bob = connect(kind, &server, "bob").await?;
+    assert_eq!(ask(&server, "ann", "PUT", "/v1/rooms/team/members/bob").await?.status, 201);
+    ann.send_message("team", &json!("again")).await?;
+    bob.until_place("team", 5).await?;
+    assert_eq!(bob.take_fresh("team"), [json!("again")]);
+    Ok(())
+}
+
 on_every_kind! {
     who_is_invited_and_accepts_is_on_the_roster_and_all_members_hear,
     members_change_their_roster_and_others_hear_of_arrivals,
     a_member_who_may_not_enter_hears_nothing,
+    invitations_wait_for_who_is_away_in_order_and_once,
+    invitations_that_overtake_each_other_come_in_their_order,
+    a_place_on_the_roster_is_a_place_in_the_conversation,
 }

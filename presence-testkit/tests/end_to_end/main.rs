@@ -28,6 +28,8 @@ mod messages_kept;
 mod moving;
 mod openapi;
 mod people;
+#[cfg(feature = "sqlite")]
+mod people_kept;
 mod rapid;
 mod replay;
 mod restart;

@@ -40,7 +40,7 @@ async fn balance(server: &TestServer) -> Result<Balance> {
 }
 
 /// Waits until the numbers are as wanted: cursors are written down a little later.
-async fn until_balance(server: &TestServer, wanted: impl Fn(&Balance) -> bool) -> Result<Balance> {
+pub(crate) async fn until_balance(server: &TestServer, wanted: impl Fn(&Balance) -> bool) -> Result<Balance> {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let search = async {
         loop {

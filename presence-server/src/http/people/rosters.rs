@@ -120,7 +120,7 @@ fn outside() -> HttpError {
 pub(super) async fn remove(room: RoomId, user: UserId, asked: &Asked<'_>) -> Result<Answer, HttpError> {
     let store = asked.people.store();
     asked.actor.require_inside(&room, &**store).await?;
-    if store.remove_member(&room, &user).await? {
+    if asked.people.remove_member(room, user).await? {
         return Ok(empty(StatusCode::NO_CONTENT));
     }
     let message = "this user is not on the roster";
