@@ -36,6 +36,16 @@ impl Hub {
         }
     }
 
+    /// A connection is gone: what came while it was dead already, or said goodbye, may not have reached anybody.
+    pub(super) fn look_for_unread(&mut self, now: Timestamp, room: &RoomId, user: &UserId) {
+        let (Some(absence), Some(seats)) = (&mut self.absence, self.streams.get(room)) else { return };
+        let Some(held) = seats.receivers.get(user).filter(|held| held.member) else { return };
+        if seats.fresh_since.is_some() && held.receiver.acked() < seats.head {
+            let missed = absence.wait(now, room, user, seats.head);
+            self.say_missed(missed);
+        }
+    }
+
     fn read_roster(&mut self, room: RoomId, question: Question) {
         let store = Arc::clone(&self.world.store);
         self.asking.spawn(async move {

@@ -125,6 +125,9 @@ async fn a_backend_is_told_who_misses_a_message(kind: Kind) -> Result<()> {
     ann.send_message("doc", &json!(3)).await?;
     let mut bob = connect(kind, &server, "bob", "b").await?;
     bob.until_place("doc", 3).await?;
+    bob.ack("doc").await?;
+    bob.ack("@bob").await?;
+    // The server may hear of the message before it hears that he goes.
     bob.close(1000).await?;
     ann.send_message("doc", &json!(4)).await?;
     let events =
