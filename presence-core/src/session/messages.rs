@@ -21,6 +21,8 @@ pub enum StreamCommand {
     Listen {
         /// The room.
         room: RoomId,
+        /// A sync has told it of those up to here, before anybody knew that it listens.
+        after: Option<Seq>,
     },
     /// It is there no more.
     Leave {
@@ -207,9 +209,9 @@ impl Session {
             let message = "the answer to your last `sync` is still under way";
             return Err(CommandError::new(ErrorCode::Busy, message).retry_after(self.limits.huge_room_tick));
         }
-        if let Some(courier) = &mut self.courier {
-            courier.hold(request.cursors.iter().map(|(room, _)| room));
-        }
+        let connection = self.connection;
+        let courier = self.courier.get_or_insert_with(|| Box::new(Courier::new(connection)));
+        courier.hold(request.cursors.iter().map(|(room, _)| room.clone()).collect());
         let present = self.rooms().cloned().collect();
         let sync = Sync { user, rooms, present, request, reference: reference.clone() };
         self.outputs.push(SessionOutput::Stream(StreamCommand::Sync(Box::new(sync))));
@@ -246,6 +248,12 @@ impl Session {
         self.syncing = false;
         if let Some(courier) = &mut self.courier {
             courier.release(&synced.places);
+        }
+        for seat in self.rooms.iter().filter(|seat| seat.reader.is_some()) {
+            if let Some(after) = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room)) {
+                let listen = StreamCommand::Listen { room: seat.room.clone(), after: Some(after) };
+                self.outputs.push(SessionOutput::Stream(listen));
+            }
         }
         match synced.answer {
             Ok(frame) => self.outbox.push(frame),

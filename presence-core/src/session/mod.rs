@@ -321,7 +321,8 @@ impl Session {
             Delivery::Position { entry, frame, reader } => {
                 // The answer to an entry that has been left, or entered anew, comes too late to matter.
                 if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
-                    let listen = StreamCommand::Listen { room: seat.room.clone() };
+                    let after = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room));
+                    let listen = StreamCommand::Listen { room: seat.room.clone(), after };
                     seat.reader = Some(reader);
                     self.outbox.push(frame);
                     self.outputs.push(SessionOutput::Stream(listen));

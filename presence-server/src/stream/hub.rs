@@ -141,10 +141,14 @@ impl Hub {
                 self.connections.insert(generation, Connected { user, mailbox, rooms: Vec::new() });
             }
             Inbound::Detach { generation, how } => self.detach(now.at, generation, how),
-            Inbound::Listen { generation, room } => {
+            Inbound::Listen { generation, room, after } => {
                 let why = if room.inbox_of().is_some() { Why::Member } else { Why::Present };
                 self.listen(generation, &room, why);
+                if let Some(after) = after {
+                    self.catch_up(generation, room, after);
+                }
             }
+            Inbound::JoinsRoster { generation, room } => self.listen(generation, &room, Why::Member),
             Inbound::Leave { generation, room } => self.leave(generation, &room),
             Inbound::Stands { generation, room, standing, roster } => {
                 self.stands(now.at, generation, &room, standing, roster);

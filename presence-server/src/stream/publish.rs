@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::Frame;
-use presence_core::id::{RoomId, UserId};
+use presence_core::id::{Generation, RoomId, UserId};
 use presence_core::port::store::{Appended, Standing, StoreError};
 use presence_core::session::{Delivery, Standing as Right, StreamDelivery};
-use presence_core::stream::{MessageKind, NewMessage, StoredMessage};
+use presence_core::stream::{MessageKind, NewMessage, Seq, StoredMessage};
 use presence_core::time::Now;
 use presence_core::wire::{self, Kept, Reference};
 use tracing::{debug, warn};
@@ -22,6 +22,14 @@ pub(super) enum Done {
     Nothing,
     /// Where a user stands.
     Place { room: RoomId, user: UserId, result: Result<Standing, StoreError> },
+    /// The same, of a connection that has been told of messages up to a place.
+    CaughtUp {
+        generation: Generation,
+        room: RoomId,
+        user: UserId,
+        after: Seq,
+        result: Result<Standing, StoreError>,
+    },
     /// A message.
     Message(Box<Published>),
     /// A message that somebody else has put into the store.
@@ -110,6 +118,9 @@ impl Hub {
         match done {
             Done::Nothing => {}
             Done::Place { room, user, result } => self.place(&room, &user, result),
+            Done::CaughtUp { generation, room, user, after, result } => {
+                self.caught_up(generation, &room, &user, after, result);
+            }
             Done::Message(published) => self.published(now, *published),
             Done::Kept { stored, arrived } => self.append(now.at, *stored, None, arrived),
         }

@@ -8,7 +8,7 @@ use presence_core::id::{Generation, RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
 use presence_core::session::{Delivery, StreamDelivery};
 use presence_core::shard::Detach;
-use presence_core::stream::Receiver;
+use presence_core::stream::{Receiver, Seq};
 use presence_core::time::Timestamp;
 use tracing::debug;
 
@@ -100,6 +100,7 @@ impl Hub {
             absence.go(now, &user, wait);
         }
         for room in rooms {
+            self.look_for_unread(now, &room, &user);
             let Some(seats) = self.streams.get_mut(&room) else { continue };
             let gone = seats.remove(generation);
             let others = seats.of_user(&user).next().is_some();
@@ -172,6 +173,31 @@ impl Hub {
             }
         }
         self.forget_if_empty(room);
+    }
+
+    /// A connection was told of messages up to a place before it listened: between the two there may have been more.
+    pub(super) fn catch_up(&mut self, generation: Generation, room: RoomId, after: Seq) {
+        let Some(connected) = self.connections.get(&generation) else { return };
+        let (store, user) = (Arc::clone(&self.world.store), connected.user.clone());
+        self.line.join(async move {
+            let result = store.subscribe(&room, &user).await;
+            Done::CaughtUp { generation, room, user, after, result }
+        });
+    }
+
+    /// The store has said where its user stands.
+    pub(super) fn caught_up(
+        &mut self,
+        generation: Generation,
+        room: &RoomId,
+        user: &UserId,
+        after: Seq,
+        result: Result<Standing, StoreError>,
+    ) {
+        self.place(room, user, result);
+        if let Some(seats) = self.streams.get_mut(room) {
+            seats.open_after(room, generation, after);
+        }
     }
 
     /// The store has said where a user stands.

@@ -214,6 +214,24 @@ impl Seats {
         }
     }
 
+    /// Tells a connection that has everything up to a place that there is more, if there is and it does not know.
+    pub(super) fn open_after(&mut self, room: &RoomId, generation: Generation, after: Seq) {
+        if after >= self.head {
+            return;
+        }
+        let tail = self.tail();
+        let Ok(index) = self.listeners.binary_search_by_key(&generation, |listener| listener.generation)
+        else {
+            return;
+        };
+        let listener = &mut self.listeners[index];
+        let Some(held) = self.receivers.get(&listener.user) else { return };
+        if !listener.told {
+            listener.mailbox.deliver(opened(room.clone(), tail, held.receiver.clone(), after));
+            listener.told = true;
+        }
+    }
+
     /// A connection reads along no more, though it listens.
     pub(super) fn untell(&mut self, generation: Generation) {
         if let Some(listener) = self.listener(generation) {

@@ -259,6 +259,28 @@ async fn who_is_cut_off_before_the_first_message_gets_it_too(kind: Kind) -> Resu
     Ok(())
 }
 
+/// M9: to a server that does not know that a user was ever there they are somebody new; who says what they have gets the
+/// rest, before what is new.
+async fn who_says_what_they_have_gets_the_rest_before_what_is_new(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    for n in 1..=3 {
+        ann.send_message("doc", &json!(n)).await?;
+    }
+    for round in 1..=5 {
+        let mut bob = connect(kind, &server, "bob", "b").await?;
+        bob.send(&json!({"type": "presence:join", "room": "doc"})).await?;
+        bob.send(&json!({"type": "sync", "cursors": {"doc": 0}})).await?;
+        ann.say("doc", &json!(round)).await?;
+        bob.until_place("doc", 3 + round).await?;
+        ann.send_message("@bob", &json!(round)).await?;
+        bob.until_place("@bob", round).await?;
+        assert_eq!(bob.inbox().stream("doc").applied.len() as u64, 3 + round);
+        bob.close(1000).await?;
+    }
+    Ok(())
+}
+
 /// M5: what is not acknowledged goes again, a bounded number of times, and says so; then it waits for the next connection.
 async fn what_is_not_acknowledged_goes_again_and_not_for_ever(kind: Kind) -> Result<()> {
     let server = TestServer::start(Config { redelivery_ms: 100, redeliveries_max: 2, ..quick() })?;
@@ -418,6 +440,7 @@ on_every_kind! {
     messages_wait_for_who_is_away_and_come_in_order_once,
     a_client_that_is_cut_off_in_the_middle_misses_nothing,
     who_is_cut_off_before_the_first_message_gets_it_too,
+    who_says_what_they_have_gets_the_rest_before_what_is_new,
     what_is_not_acknowledged_goes_again_and_not_for_ever,
     when_a_stream_is_full_the_oldest_go_and_the_receiver_is_told,
     what_is_too_old_is_not_delivered_and_the_receiver_is_told,

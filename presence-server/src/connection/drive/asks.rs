@@ -8,8 +8,8 @@ impl Drive {
     pub(super) fn carry_out_stream(&mut self, command: StreamCommand) -> Step {
         let (generation, streams) = (self.generation, self.shared.streams.clone());
         match command {
-            StreamCommand::Listen { room } => {
-                return Step::wait(async move { streams.listen(generation, room).await });
+            StreamCommand::Listen { room, after } => {
+                return Step::wait(async move { streams.listen(generation, room, after).await });
             }
             StreamCommand::Leave { room } => {
                 return Step::wait(async move { streams.leave(generation, room).await });

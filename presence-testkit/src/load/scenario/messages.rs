@@ -259,7 +259,8 @@ impl Talker {
         Ok(())
     }
 
-    /// Comes back, and sends again whatever is not known to be safe.
+    /// Comes back, asks for what was said meanwhile (to a server that was killed it is somebody new), and sends again
+    /// whatever is not known to be safe.
     async fn come_back(&mut self) -> Result<()> {
         let (kind, address) = (self.field.kind, self.field.target.address);
         loop {
@@ -268,6 +269,10 @@ impl Talker {
             back.take_over(&mut self.client);
             self.client = back;
             if self.client.send(&json!({"type": "presence:join", "room": self.room})).await.is_err() {
+                continue;
+            }
+            let place = self.client.inbox().stream_place(&self.room);
+            if self.client.send(&json!({"type": "sync", "cursors": {&self.room: place}})).await.is_err() {
                 continue;
             }
             let mut all = true;
