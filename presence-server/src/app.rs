@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::id::Incarnation;
-use presence_core::port::store::Store;
 use presence_core::room::KeptRoom;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -56,8 +55,6 @@ pub struct Server {
     connections: Arc<Connections>,
     shards: Shards,
     data: Option<DataDir>,
-    store: Arc<dyn Store>,
-    streams: Streams,
     webhooks: Option<Webhooks>,
     clock: Clock,
     metrics: Metrics,
@@ -104,12 +101,7 @@ impl Server {
     /// # Errors
     /// Says what to mend.
     pub fn check(config: &Config) -> Result<(), StartError> {
-        config.check()?;
-        if cfg!(not(any(feature = "ws", feature = "sse"))) {
-            return Err(StartError::NoTransport);
-        }
-        Tls::of(config, &Metrics::new())?;
-        Ok(())
+        checked(config, &Metrics::new()).map(|_| ())
     }
 
     /// Starts everything but the accepting of connections; `listener` takes the place of `config.listen`. Must be
@@ -118,9 +110,8 @@ impl Server {
     /// # Errors
     /// At the first stage that fails; nothing is left running then.
     pub fn bind(config: Config, listener: Option<std::net::TcpListener>) -> Result<Self, StartError> {
-        Self::check(&config)?;
         let metrics = Metrics::new();
-        let tls = Tls::of(&config, &metrics)?;
+        let tls = checked(&config, &metrics)?;
         let (listener, address) = listen(&config, listener)?;
         raise_descriptor_limit();
 
@@ -156,8 +147,7 @@ impl Server {
         let connections = Connections::new(&config, parts);
         let (config, connections) = (Arc::new(config), Arc::new(connections));
         let router =
-            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone())
-                .with_store(Arc::clone(&store));
+            Router::new(Arc::clone(&config), Arc::clone(&connections), shards.clone(), auth, metrics.clone());
         let router = Arc::new(router);
         let header_timeout = Duration::from_millis(config.header_timeout_ms);
         let acceptor = Acceptor::new(
@@ -169,20 +159,7 @@ impl Server {
             config.connections_max,
         )
         .with_tls(tls);
-        Ok(Self {
-            config,
-            address,
-            acceptor,
-            router,
-            connections,
-            shards,
-            data,
-            store,
-            streams,
-            webhooks,
-            clock,
-            metrics,
-        })
+        Ok(Self { config, address, acceptor, router, connections, shards, data, webhooks, clock, metrics })
     }
 
     /// Where it listens.
@@ -192,7 +169,7 @@ impl Server {
 
     /// The streams of rooms and inboxes, for programs that have the server within them.
     pub fn streams(&self) -> &Streams {
-        &self.streams
+        self.connections.streams()
     }
 
     /// What a browser opens.
@@ -209,20 +186,8 @@ impl Server {
     /// Serves until `shutdown`, then drains: not ready at once, nobody new, every connection told to come back later,
     /// and an end after `drain_ms` whatever the clients do (X7). With a `data_dir` the next server is left who was here.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self {
-            config,
-            address,
-            acceptor,
-            router,
-            connections,
-            shards,
-            data,
-            store,
-            streams,
-            webhooks,
-            clock,
-            metrics,
-        } = self;
+        let Self { config, address, acceptor, router, connections, shards, data, webhooks, clock, metrics } =
+            self;
         info!(%address, shards = config.shards, "listening");
         let accepting = tokio::spawn(acceptor.run());
         let beating = tokio::spawn({
@@ -234,6 +199,7 @@ impl Server {
             let people = Arc::clone(&people);
             async move { people.run().await }
         });
+        let store = Arc::clone(connections.streams().store());
         let (upkept, file) = (Arc::clone(&store), config.store_file());
         let upkeep = tokio::spawn(async move {
             tokio::join!(metrics.upkeep(), store::upkeep(upkept, file, clock, metrics.clone()));
@@ -249,7 +215,9 @@ impl Server {
         // Then nobody is left who would accept.
         let _ = accepting.await;
         let drain = Duration::from_millis(config.drain_ms);
-        let lasting = Lasting { data, streams, people, webhooks };
+        let data = data.map(Arc::new);
+        let streams = connections.streams().clone();
+        let lasting = Lasting { data: data.clone(), streams, people, webhooks };
         let stopping = stop(&config, connections.registry(), &shards, lasting, clock);
         if tokio::time::timeout(drain, stopping).await.is_err() {
             warn!("stopping took longer than `drain_ms`; it ends as it is");
@@ -260,14 +228,25 @@ impl Server {
         if tokio::time::timeout(SETTLING, store.settle()).await.is_err() {
             warn!("the store is busy; the next start will find more to do");
         }
+        // Nobody else may have the folder as long as the store in it is written to.
+        drop(data);
         watchdog.abort();
         info!("stopped");
     }
 }
 
+/// Checks what can be known before anything is started. Gives what TLS there is to be.
+fn checked(config: &Config, metrics: &Metrics) -> Result<Option<Tls>, StartError> {
+    config.check()?;
+    if cfg!(not(any(feature = "ws", feature = "sse"))) {
+        return Err(StartError::NoTransport);
+    }
+    Ok(Tls::of(config, metrics)?)
+}
+
 /// What has something to finish when a server stops.
 struct Lasting {
-    data: Option<DataDir>,
+    data: Option<Arc<DataDir>>,
     streams: Streams,
     people: Arc<People>,
     webhooks: Option<Webhooks>,
@@ -283,31 +262,26 @@ async fn stop(config: &Config, registry: &Registry, shards: &Shards, lasting: La
     if tokio::time::timeout(patience, registry.emptied()).await.is_err() {
         warn!(connections = registry.len(), "connections did not end in time");
     }
+    // First what needs no store: one that is stalled takes all the time there is.
+    if data.is_some() || webhooks.is_some() {
+        let rooms = shards.hand_over().await;
+        if let Some(data) = data {
+            leave(config, data, rooms, clock).await;
+        }
+    }
     // When they were last here is known to nobody else.
     tokio::join!(streams.flush(), people.write_seen());
-    if data.is_none() && webhooks.is_none() {
-        return;
-    }
-    let rooms = shards.hand_over().await;
-    // Nobody else may have the folder as long as the store in it is written to.
-    let data = match data {
-        Some(data) => leave(config, data, rooms, clock).await,
-        None => None,
-    };
     if let Some(webhooks) = webhooks {
         webhooks.stop().await;
     }
-    drop(data);
 }
 
-/// Gives the folder back.
-async fn leave(config: &Config, data: DataDir, rooms: Vec<KeptRoom>, clock: Clock) -> Option<DataDir> {
+async fn leave(config: &Config, data: Arc<DataDir>, rooms: Vec<KeptRoom>, clock: Clock) {
     let (now, bytes_max) = (clock.now().wall, config.handover_bytes_max);
-    let leaving = tokio::task::spawn_blocking(move || {
-        handover::leave(&data, &rooms, now, bytes_max);
-        data
-    });
-    leaving.await.inspect_err(|failed| error!(%failed, "cannot hand over to the next server")).ok()
+    let leaving = tokio::task::spawn_blocking(move || handover::leave(&data, &rooms, now, bytes_max));
+    if let Err(failed) = leaving.await {
+        error!(%failed, "cannot hand over to the next server");
+    }
 }
 
 /// Takes a listener, or makes one. Says where it listens.

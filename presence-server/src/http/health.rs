@@ -48,13 +48,13 @@ pub(super) fn alive() -> Answer {
     encoded(StatusCode::OK, &Health { status: "alive" })
 }
 
-pub(super) fn ready(draining: bool, store: Option<&dyn Store>) -> Result<Answer, HttpError> {
+pub(super) fn ready(draining: bool, store: &dyn Store) -> Result<Answer, HttpError> {
     let unavailable =
         |why: Cow<'static, str>| HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why);
     if draining {
         return Err(unavailable("draining".into()));
     }
-    if let Some(StoreHealth::Failing(why)) = store.map(Store::health) {
+    if let StoreHealth::Failing(why) = store.health() {
         return Err(unavailable(format!("degraded: the store is failing, {why}").into()));
     }
     Ok(encoded(StatusCode::OK, &Health { status: "ready" }))

@@ -11,7 +11,6 @@ use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_O
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use presence_core::id::RoomId;
 use presence_core::limits::Limits;
-use presence_core::port::store::Store;
 use tracing::debug;
 
 use super::actor::Actor;
@@ -44,7 +43,6 @@ pub struct Router {
     auth: Arc<Auth>,
     limits: Limits,
     metrics: Metrics,
-    store: Option<Arc<dyn Store>>,
     draining: AtomicBool,
 }
 
@@ -58,13 +56,7 @@ impl Router {
         metrics: Metrics,
     ) -> Self {
         let (limits, draining) = (config.limits(), AtomicBool::new(false));
-        Self { config, connections, shards, auth, limits, metrics, store: None, draining }
-    }
-
-    /// With a store, whose health is a part of the server's.
-    #[must_use]
-    pub fn with_store(self, store: Arc<dyn Store>) -> Self {
-        Self { store: Some(store), ..self }
+        Self { config, connections, shards, auth, limits, metrics, draining }
     }
 
     /// From now on the server is not ready.
@@ -152,7 +144,9 @@ impl Router {
             Call::DebugRoom => debug_room::get(parameters.room()?, shards, connections).await,
             Call::OpenApi => Ok(openapi::get()),
             Call::Health => Ok(health::alive()),
-            Call::Ready => health::ready(self.draining.load(Ordering::Relaxed), self.store.as_deref()),
+            Call::Ready => {
+                health::ready(self.draining.load(Ordering::Relaxed), &**self.connections.streams().store())
+            }
             Call::Metrics => Ok(health::metrics(&self.metrics)),
         };
         answer.map(Reply::Answer)
