@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 
 /// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. With
 /// [`OVER_SSE`] behind its name a scenario runs over event streams.
-const SUITE: [(&str, &[&str], &[&str]); 9] = [
+const SUITE: [(&str, &[&str], &[&str]); 10] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
     ("idle-sse", &[], &[]),
@@ -23,6 +23,7 @@ const SUITE: [(&str, &[&str], &[&str]); 9] = [
     // A small feed, so that who stops reading falls off it within the test.
     ("slow", &[], SMALL_FEED),
     ("messages", &[], &[]),
+    ("rename", &[], &[]),
     // The attackers come from 127.0.0.2, which is to be an address like any other.
     ("attack", &[], ONE_FRIEND),
 ];
@@ -40,7 +41,7 @@ const HELP: &str = "\
 cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
-messages attack.
+messages rename attack.
 `messages` keeps what is said in a folder of its own; with --kill the server is killed meanwhile and started
 again, at a moment that --seed says.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.

@@ -12,7 +12,7 @@ use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
-use presence_testkit::load::scenario::{attack, churn, fanout, idle, messages, run, slow, storm};
+use presence_testkit::load::scenario::{attack, churn, fanout, idle, messages, rename, run, slow, storm};
 
 /// Many clients, which count and measure what they receive.
 #[derive(Parser)]
@@ -75,6 +75,9 @@ enum Command {
     /// Rooms in which messages are sent that last.
     #[command(args_override_self = true)]
     Messages(messages::Messages),
+    /// Somebody who shares many rooms takes other names.
+    #[command(args_override_self = true)]
+    Rename(rename::Rename),
     /// Makes one page of several outcomes.
     Report {
         /// Where to write it.
@@ -109,6 +112,7 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Churn(churn) => run(target()?, kind, |field| churn.run(field, "churn"))?,
         Command::Storm(storm) => run(target()?, kind, |field| storm.run(field))?,
         Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
+        Command::Rename(rename) => run(target()?, kind, |field| rename.run(field))?,
         Command::Attack(attack) => run(target()?, kind, |field| attack.run(field))?,
         Command::Messages(messages) => {
             // A process that is killed can not be measured.

@@ -6,6 +6,7 @@ pub mod churn;
 pub mod fanout;
 pub mod idle;
 pub mod messages;
+pub mod rename;
 pub mod slow;
 pub mod storm;
 
