@@ -281,6 +281,20 @@ async fn who_says_what_they_have_gets_the_rest_before_what_is_new(kind: Kind) ->
     Ok(())
 }
 
+/// M2: a place that this server never gave does not keep anything new back.
+async fn who_has_more_than_there_is_gets_what_is_new(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    ann.send_message("doc", &json!(1)).await?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
+    let answer = bob.sync(json!({"cursors": {"doc": 99, "@bob": 99}})).await?;
+    assert_eq!((answer.cursors["doc"], answer.cursors["@bob"]), (1, 0));
+    ann.send_message("doc", &json!(2)).await?;
+    ann.send_message("@bob", &json!(1)).await?;
+    bob.until_place("doc", 2).await?;
+    bob.until_place("@bob", 1).await
+}
+
 /// M5: what is not acknowledged goes again, a bounded number of times, and says so; then it waits for the next connection.
 async fn what_is_not_acknowledged_goes_again_and_not_for_ever(kind: Kind) -> Result<()> {
     let server = TestServer::start(Config { redelivery_ms: 100, redeliveries_max: 2, ..quick() })?;
@@ -440,6 +454,7 @@ on_every_kind! {
     messages_wait_for_who_is_away_and_come_in_order_once,
     a_client_that_is_cut_off_in_the_middle_misses_nothing,
     who_is_cut_off_before_the_first_message_gets_it_too,
+    who_has_more_than_there_is_gets_what_is_new,
     who_says_what_they_have_gets_the_rest_before_what_is_new,
     what_is_not_acknowledged_goes_again_and_not_for_ever,
     when_a_stream_is_full_the_oldest_go_and_the_receiver_is_told,
