@@ -18,8 +18,9 @@ use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mail, Mailbox, Question};
 use super::status::ConnectionStatus;
+use super::trace::Watchers;
 use super::{Connections, Places};
 use crate::limits::Refused;
 
@@ -44,6 +45,7 @@ pub(super) struct Drive {
     measure: Option<Timestamp>,
     places: Places,
     measure_message: Option<Duration>,
+    watchers: Watchers,
 }
 
 /// Whether the peer keeps up.
@@ -92,6 +94,7 @@ impl Drive {
             measure: None,
             places,
             measure_message: None,
+            watchers: Watchers::default(),
         }
     }
 
@@ -262,6 +265,7 @@ impl Drive {
         let sent = self.transport.send(&frames)?;
         self.session.handle_sent(now, sent);
         self.shared.metrics.written(&frames);
+        self.watchers.sent(now.wall, &frames, sent);
         let (connection, events) = (self.session.connection(), Events(&frames));
         trace!(%connection, frames = frames.len(), %events, outcome = ?sent, "written");
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -304,6 +308,9 @@ impl Drive {
 
     fn take_in(&mut self, event: Event) -> Option<Ending> {
         let now = self.shared.clock.now();
+        if let Event::Incoming(Ok(incoming)) = &event {
+            self.watchers.received(now.wall, incoming);
+        }
         match event {
             Event::Mail(mail) => {
                 for delivery in mail.deliveries {
@@ -318,8 +325,11 @@ impl Drive {
                 }
                 self.measure = mail.calls.measure.or(self.measure);
                 self.measure_message = mail.calls.message.or(self.measure_message);
-                for asker in mail.askers {
-                    asker.answer(self.status());
+                for question in mail.questions {
+                    match question {
+                        Question::Status(asker) => asker.answer(self.status()),
+                        Question::Watch(watcher) => self.watchers.add(now.wall, watcher),
+                    }
                 }
             }
             Event::Incoming(Ok(Incoming::Text(text))) => {
@@ -399,6 +409,7 @@ impl Drive {
         let connection = self.session.connection();
         self.shared.registry.leave(connection);
         self.shared.people.forget(connection);
+        self.watchers.ended(reason);
         let lasted = self.shared.clock.now().at.since(self.opened);
         let kind = self.transport.info().kind;
         self.shared.metrics.connection_ended(kind, reason);

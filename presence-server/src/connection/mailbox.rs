@@ -9,6 +9,7 @@ use presence_core::session::Delivery;
 use presence_core::time::Timestamp;
 
 use super::status::Asker;
+use super::trace::Watcher;
 
 /// Questions that wait for one connection; one more is not taken.
 const QUESTIONS_MAX: usize = 16;
@@ -23,9 +24,18 @@ pub struct Mailbox {
 struct Inner {
     deliveries: Vec<Delivery>,
     calls: Calls,
-    /// Those who want to know how the connection is.
-    askers: Vec<Asker>,
+    /// Of operators.
+    questions: Vec<Question>,
     waker: Option<Waker>,
+}
+
+/// What an operator wants to know.
+#[derive(Debug)]
+pub enum Question {
+    /// How the connection is.
+    Status(Asker),
+    /// What it receives and is sent from now on.
+    Watch(Watcher),
 }
 
 /// Why a connection should look.
@@ -50,8 +60,8 @@ pub struct Mail {
     pub deliveries: Vec<Delivery>,
     /// Why the connection was called.
     pub calls: Calls,
-    /// Those who want to know how it is.
-    pub askers: Vec<Asker>,
+    /// Of operators.
+    pub questions: Vec<Question>,
 }
 
 impl Mailbox {
@@ -109,11 +119,11 @@ impl Mailbox {
         });
     }
 
-    /// Asks the connection how it is. It answers when it looks next, which is at once unless it is stuck.
-    pub fn ask(&self, asker: Asker) {
+    /// Asks the connection something. It answers when it looks next, which is at once unless it is stuck.
+    pub fn ask(&self, question: Question) {
         self.call(|inner| {
-            if inner.askers.len() < QUESTIONS_MAX {
-                inner.askers.push(asker);
+            if inner.questions.len() < QUESTIONS_MAX {
+                inner.questions.push(question);
             }
         });
     }
@@ -121,15 +131,16 @@ impl Mailbox {
     /// Ready when there is something.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut inner = self.inner();
-        if inner.calls == Calls::default() && inner.askers.is_empty() {
+        if inner.calls == Calls::default() && inner.questions.is_empty() {
             if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
         }
         let calls = std::mem::take(&mut inner.calls);
-        let (deliveries, askers) = (std::mem::take(&mut inner.deliveries), std::mem::take(&mut inner.askers));
-        Poll::Ready(Mail { deliveries, calls, askers })
+        let deliveries = std::mem::take(&mut inner.deliveries);
+        let questions = std::mem::take(&mut inner.questions);
+        Poll::Ready(Mail { deliveries, calls, questions })
     }
 }
 

@@ -6,6 +6,7 @@ pub mod mailbox;
 pub mod pacemaker;
 pub mod registry;
 pub mod status;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -28,9 +29,10 @@ use crate::random;
 use crate::shard::Shards;
 use crate::stream::Streams;
 use drive::Drive;
-use mailbox::Mailbox;
+use mailbox::{Mailbox, Question};
 use pacemaker::Pacemaker;
 use registry::{Owner, Registry};
+use trace::{Lines, Traces};
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Connections {
     addresses: Arc<AddressLimits>,
     users: Arc<UserLimits>,
     unknown: UnknownLimit,
+    traces: Traces,
 }
 
 /// What a request said about the connection that it opens.
@@ -104,6 +107,7 @@ impl Connections {
         let (pacemaker, registry) = (Pacemaker::new(), Registry::default());
         let users = Arc::new(UserLimits::new(config.connections_per_user_max, &limits, clock));
         let unknown = UnknownLimit::new(config.unauthenticated_max);
+        let traces = Traces::new();
         Self {
             limits,
             clock,
@@ -117,6 +121,7 @@ impl Connections {
             addresses,
             users,
             unknown,
+            traces,
         }
     }
 
@@ -186,6 +191,13 @@ impl Connections {
     /// Which connections are open.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Watches a connection, unless as many are watched as may be.
+    pub fn watch(&self, mailbox: &Mailbox) -> Option<Lines> {
+        let (watcher, lines) = self.traces.begin()?;
+        mailbox.ask(Question::Watch(watcher));
+        Some(lines)
     }
 
     /// What time it is for them.

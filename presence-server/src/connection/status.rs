@@ -8,7 +8,7 @@ use presence_core::session::Quality;
 use presence_core::time::WallTime;
 use tokio::sync::mpsc;
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Question};
 
 /// How long connections have for their answers. One that is saying goodbye, or waits for a busy shard, may not have
 /// one by then.
@@ -53,7 +53,7 @@ pub async fn ask(mailboxes: Vec<Arc<Mailbox>>) -> Vec<ConnectionStatus> {
     let mut statuses = Vec::with_capacity(mailboxes.len());
     let (answer, mut answers) = mpsc::channel(mailboxes.len().max(1));
     for mailbox in mailboxes {
-        mailbox.ask(Asker(answer.clone()));
+        mailbox.ask(Question::Status(Asker(answer.clone())));
     }
     drop(answer);
     let all = async {

@@ -3,6 +3,7 @@
 mod about;
 pub mod accept;
 mod actor;
+mod admin;
 pub(crate) mod answer;
 mod body;
 mod caller;
@@ -10,6 +11,7 @@ mod connection;
 mod cors;
 mod debug_connections;
 mod debug_room;
+mod debug_trace;
 mod framing;
 mod health;
 mod kick;

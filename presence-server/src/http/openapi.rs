@@ -205,7 +205,7 @@ fn path_parameter(path: &str, name: &'static str) -> ParameterBuilder {
     let (about, form) = match name {
         "room" => ("The room's id. A `/` in it may stand as it is or as `%2F`.", ROOM_FORM),
         "key" => ("What the user calls the document, percent-encoded.", KEY_FORM),
-        _ if path.starts_with("/v1/connections/") => ("The connection's id.", CONNECTION_FORM),
+        _ if path.contains("/connections/") => ("The connection's id.", CONNECTION_FORM),
         _ => ("The user's id, percent-encoded.", USER_FORM),
     };
     ParameterBuilder::new()

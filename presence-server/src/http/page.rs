@@ -23,9 +23,9 @@ pub(super) const ABOUT: About = plain(
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const CSS: &str = "text/css; charset=utf-8";
+pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type, content.
 const FILES: [(&str, &str, &str); 7] = [
@@ -46,14 +46,20 @@ pub(super) fn is_file(path: &str) -> bool {
 /// The file at `path`, if the page has one there.
 pub(super) fn get(path: &str) -> Option<Answer> {
     let (_, content_type, content) = FILES.iter().find(|(file, ..)| *file == path)?;
-    let mut answer = text(StatusCode::OK, content_type, *content);
+    let mut answer = file(content_type, content);
+    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    Some(answer)
+}
+
+/// A file of a page, still without the page's policy.
+pub(super) fn file(content_type: &'static str, content: &'static str) -> Answer {
+    let mut answer = text(StatusCode::OK, content_type, content);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
     );
-    Some(answer)
+    answer
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use presence_core::id::RoomId;
+use presence_core::id::{ConnectionId, RoomId};
 use presence_core::limits::Limits;
 use tracing::debug;
 
@@ -21,8 +21,8 @@ use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
 use super::{
-    debug_connections, debug_room, framing, health, kick, messages, openapi, page, people, presence, query,
-    rooms, stats, stream,
+    admin, debug_connections, debug_room, debug_trace, framing, health, kick, messages, openapi, page,
+    people, presence, query, rooms, stats, stream,
 };
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
@@ -125,8 +125,10 @@ impl Router {
         let answer = match route.call {
             Call::WebSocket => return self.open(stream::web_socket, &request, caller).map(Reply::Leave),
             Call::EventStream => return self.open(stream::event_stream, &request, caller).map(Reply::Leave),
+            Call::DebugTrace => return self.trace(parameters.connection(), caller).map(Reply::Leave),
             Call::Post => self.post(parameters.text("connection_id"), request, caller).await,
             Call::Page => page::get(request.uri().path()).ok_or_else(not_found),
+            Call::Admin => admin::get(request.uri().path()).ok_or_else(not_found),
             Call::RoomPresence => {
                 presence::get(parameters.room()?, &access, query, request.headers(), shards).await
             }
@@ -265,6 +267,12 @@ impl Router {
         let (limits, people) = (&self.limits, self.connections.people());
         let asked = people::Asked { actor, query, headers, body, limits, document_bytes_max, people };
         people::answer(call, parameters, asked).await
+    }
+
+    /// Opens a trace, which takes up as much of its address as any stream.
+    fn trace(&self, id: Option<ConnectionId>, caller: &Caller) -> Result<Leave, HttpError> {
+        let place = caller.place_of_stream(self.addresses()).map_err(|refused| self.refuse(refused))?;
+        debug_trace::open(id, &self.connections, place)
     }
 
     /// Counts who fails to prove who it is, and does not even look at what an address brings that has failed too often.

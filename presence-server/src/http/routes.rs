@@ -13,8 +13,8 @@ use super::about::About;
 use super::answer::HttpError;
 use super::people::{Call as People, about};
 use super::{
-    debug_connections, debug_room, health, kick, messages, openapi, page, people, presence, rooms, stats,
-    stream,
+    admin, debug_connections, debug_room, debug_trace, health, kick, messages, openapi, page, people,
+    presence, rooms, stats, stream,
 };
 
 /// A method at an address.
@@ -49,6 +49,7 @@ pub(super) enum Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Page,
+    Admin,
     WebSocket,
     EventStream,
     Post,
@@ -62,6 +63,7 @@ pub(super) enum Call {
     KickUser,
     KickConnection,
     DebugConnections,
+    DebugTrace,
     DebugRoom,
     OpenApi,
     Health,
@@ -90,8 +92,9 @@ const fn delete(path: &'static str, who: Who, call: Call, about: &'static About)
 }
 
 /// Every route. Of several that match, the one with the shortest `{room}` is meant.
-pub(super) static ROUTES: [Route; 35] = [
+pub(super) static ROUTES: [Route; 37] = [
     get("/", Who::Anyone, Call::Page, &page::ABOUT),
+    get(admin::PATH, Who::Anyone, Call::Admin, &admin::ABOUT),
     get("/ws", Who::Connecting, Call::WebSocket, &stream::about::WEB_SOCKET),
     get("/sse", Who::Connecting, Call::EventStream, &stream::about::EVENT_STREAM),
     post("/sse/{connection_id}", Who::Connecting, Call::Post, &stream::about::POST),
@@ -151,6 +154,7 @@ pub(super) static ROUTES: [Route; 35] = [
     delete("/v1/users/{id}/sessions", Who::Backend, Call::KickUser, &kick::USER),
     delete("/v1/connections/{id}", Who::Backend, Call::KickConnection, &kick::CONNECTION),
     get("/debug/connections", Who::Operator, Call::DebugConnections, &debug_connections::ABOUT),
+    get("/debug/connections/{id}/trace", Who::Operator, Call::DebugTrace, &debug_trace::ABOUT),
     get("/debug/rooms/{room}", Who::Operator, Call::DebugRoom, &debug_room::ABOUT),
     get("/openapi.json", Who::Anyone, Call::OpenApi, &openapi::ABOUT),
     get("/healthz", Who::Anyone, Call::Health, &health::ALIVE),
@@ -172,7 +176,8 @@ pub(super) enum Found<'a> {
 impl Route {
     /// What answers GET answers HEAD, unless it opens a stream.
     fn answers_head(&self) -> bool {
-        self.method == Method::GET && !matches!(self.call, Call::WebSocket | Call::EventStream)
+        self.method == Method::GET
+            && !matches!(self.call, Call::WebSocket | Call::EventStream | Call::DebugTrace)
     }
 
     fn takes(&self, method: &Method) -> bool {
@@ -192,7 +197,11 @@ impl Found<'_> {
 
 /// Looks an address up.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
-    let path = if page::is_file(path) { "/" } else { path };
+    let path = match path {
+        _ if page::is_file(path) => "/",
+        _ if admin::is_file(path) => admin::PATH,
+        _ => path,
+    };
     let matches = ROUTES.iter().filter_map(|route| Some((route, Parameters::of(route.path, path)?)));
     let matches: Vec<_> = matches.collect();
     let Some(shortest) = matches.iter().map(|(_, parameters)| parameters.room_len()).min() else {

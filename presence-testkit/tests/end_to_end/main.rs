@@ -1,6 +1,7 @@
 //! The end-to-end tests: a real server, real sockets, and clients that check what they receive. Each is written once
 //! and runs on every kind of transport. A test's name says what it shows; the invariants it holds are in its comment.
 
+mod admin;
 mod as_user;
 mod close_codes;
 mod documents;

@@ -45,7 +45,7 @@ async fn what_is_documented_is_there_and_what_is_not_is_refused() -> Result<()> 
             allowed.sort_unstable();
             documented.sort_unstable();
             assert_eq!(allowed, documented, "{path}");
-            let opens_stream = ["/ws", "/sse"].contains(&path);
+            let opens_stream = ["/ws", "/sse", "/debug/connections/{id}/trace"].contains(&path);
             assert_eq!(allow.contains("HEAD"), allow.contains("GET") && !opens_stream, "{path}");
         }
     }
@@ -86,7 +86,7 @@ async fn the_document_says_who_may() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_answers_get_answers_head_without_a_body() -> Result<()> {
     let server = TestServer::start(quick())?;
-    for path in ["/healthz", "/v1/stats", "/v1/rooms/doc/presence", "/", "/metrics"] {
+    for path in ["/healthz", "/v1/stats", "/v1/rooms/doc/presence", "/", "/admin", "/metrics"] {
         let (head, full) = (
             request(server.address, "HEAD", path, &[]).await?,
             request(server.address, "GET", path, &[]).await?,
@@ -139,6 +139,8 @@ async fn answers_are_as_documented(kind: Kind) -> Result<()> {
         ("GET", "/metrics", "/metrics"),
         ("GET", "/openapi.json", "/openapi.json"),
         ("GET", "/", "/"),
+        ("GET", "/admin", "/admin"),
+        ("GET", "/debug/connections/{id}/trace", "/debug/connections/nonsense/trace"),
         ("GET", "/ws", "/ws"),
         ("GET", "/ws", "/ws?user_id=%00"),
         ("DELETE", "/v1/connections/{id}", "/v1/connections/nonsense"),
