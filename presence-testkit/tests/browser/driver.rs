@@ -62,7 +62,10 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
         ];
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
         let session = browser.ask("POST", "/session", &wanted).await?;
         browser.session = session["sessionId"].as_str().context("no session")?.to_owned();
         Ok(browser)
@@ -90,6 +93,13 @@ impl Browser {
     /// Runs a script in this tab.
     pub(crate) async fn run(&self, script: &str) -> Result<Value> {
         self.tell("POST", "execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// What the console was told since the last time, with its level.
+    pub(crate) async fn console(&self) -> Result<Vec<String>> {
+        let told = self.tell("POST", "se/log", json!({"type": "browser"})).await?;
+        let line = |entry: &Value| format!("{} {}", entry["level"], entry["message"]);
+        Ok(told.as_array().context("no log")?.iter().map(line).collect())
     }
 
     /// This tab.

@@ -1,5 +1,6 @@
-//! The page at `/` in a real browser, as a person with two tabs sees it.
+//! The page at `/` in a real browser, as a person with two tabs sees it, and the operator's.
 
+mod admin;
 mod driver;
 
 use anyhow::Result;
