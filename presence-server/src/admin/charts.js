@@ -51,7 +51,7 @@ export class Chart {
       element("li", {}, element("span", { class: `swatch swatch-${number}`, "aria-hidden": "true" }), `${name} `, value),
     );
     place.append(
-      element("figcaption", {}, element("h3", {}, title), element("span", { class: "note" }, note)),
+      element("figcaption", {}, element("h2", {}, title), element("span", { class: "note" }, note)),
       element("div", { class: "plot" }, this.#svg, this.#top),
       element("ul", { class: "legend" }, ...legend, element("li", { class: "moment" }, this.#when)),
     );
