@@ -50,7 +50,7 @@ async fn works(proxy: SocketAddr) -> Result<()> {
         ann.until(&room, "bob is gone", |view| !view.users().contains_key("bob")).await?;
     }
     ensure!(http::get(proxy, "/readyz", &[]).await?.status == 200, "the server is not reached");
-    for inside in ["/metrics", "/debug/connections"] {
+    for inside in ["/metrics", "/debug/connections", "/admin", "/admin/page.js"] {
         ensure!(http::get(proxy, inside, &[]).await?.status == 404, "{inside} can be reached from outside");
     }
     Ok(())
