@@ -98,7 +98,6 @@ pub struct Lines {
     /// Comes after the word of those that were lost before it.
     held: Option<Line>,
     end: Arc<OnceLock<End>>,
-    is_over: bool,
     _leave: OwnedSemaphorePermit,
 }
 
@@ -131,7 +130,7 @@ impl Traces {
         let (sender, receiver) = mpsc::channel(LINES_MAX);
         let end = Arc::default();
         let watcher = Watcher { lines: sender, count: 0, end: Arc::clone(&end) };
-        let lines = Lines { lines: receiver, count: 0, held: None, end, is_over: false, _leave: leave };
+        let lines = Lines { lines: receiver, count: 0, held: None, end, _leave: leave };
         Some((watcher, lines))
     }
 }
@@ -143,32 +142,28 @@ impl Default for Traces {
 }
 
 impl Lines {
-    /// What to tell next; `None` after the end has been told. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Told> {
+    /// What to tell next. After the end there is nothing to wait for: it comes again and again. Cancel-safe.
+    pub async fn next(&mut self) -> Told {
         if let Some(line) = self.held.take() {
-            return Some(Told::Line(line));
+            return Told::Line(line);
         }
         let Some((number, line)) = self.lines.recv().await else { return self.ending() };
         let lost = number - self.count;
         self.count = number + 1;
         if lost == 0 {
-            return Some(Told::Line(line));
+            return Told::Line(line);
         }
         self.held = Some(line);
-        Some(Told::Lost(lost))
+        Told::Lost(lost)
     }
 
     /// The connection tells no more.
-    fn ending(&mut self) -> Option<Told> {
+    fn ending(&mut self) -> Told {
         // It may have ended before it heard that somebody watches.
         let (reason, count) = self.end.get().map_or(("gone", self.count), |end| (end.reason, end.count));
         let lost = count - self.count;
         self.count = count;
-        if lost > 0 {
-            return Some(Told::Lost(lost));
-        }
-        let first = !std::mem::replace(&mut self.is_over, true);
-        first.then_some(Told::Ended(reason))
+        if lost > 0 { Told::Lost(lost) } else { Told::Ended(reason) }
     }
 }
 
@@ -302,11 +297,11 @@ mod tests {
 
     async fn told(lines: &mut Lines) -> String {
         match lines.next().await {
-            Some(Told::Line(Line { what: What::Wire(name), .. })) => name.to_owned(),
-            Some(Told::Line(Line { what: What::Began, .. })) => "began".to_owned(),
-            Some(Told::Lost(count)) => format!("lost {count}"),
-            Some(Told::Ended(reason)) => format!("ended {reason}"),
-            other => format!("{other:?}"),
+            Told::Line(Line { what: What::Wire(name), .. }) => name.to_owned(),
+            Told::Line(Line { what: What::Began, .. }) => "began".to_owned(),
+            Told::Lost(count) => format!("lost {count}"),
+            Told::Ended(reason) => format!("ended {reason}"),
+            other @ Told::Line(_) => format!("{other:?}"),
         }
     }
 
@@ -370,7 +365,6 @@ mod tests {
         }
         assert_eq!(told(&mut lines).await, "lost 2");
         assert_eq!(told(&mut lines).await, "ended kicked");
-        assert!(lines.next().await.is_none());
     }
 
     #[tokio::test]

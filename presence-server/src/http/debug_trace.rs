@@ -163,26 +163,24 @@ async fn write(socket: Socket, mut lines: Lines, is_open: impl Fn() -> bool) -> 
     let (mut from, mut to) = tokio::io::split(socket);
     let mut beat = tokio::time::interval(BEAT);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat.reset();
     loop {
-        let mut text = Vec::new();
-        tokio::select! {
-            told = lines.next() => match told {
-                Some(told) => Event::of(&told).put(&mut text),
-                None => break,
-            },
+        let told = tokio::select! {
+            told = lines.next() => Some(told),
             gone = operator_gone(&mut from) => return gone,
-            _ = beat.tick() => {
-                // One that ended before it could hear that it is watched will never say so.
-                if !is_open() {
-                    Event::of(&Told::Ended("gone")).put(&mut text);
-                    to.write_all(&text).await?;
-                    break;
-                }
-                text.extend_from_slice(b":\n\n");
-            }
+            // One that ended before it could hear that it is watched will never say so.
+            _ = beat.tick() => (!is_open()).then_some(Told::Ended("gone")),
+        };
+        let mut text = Vec::new();
+        match &told {
+            Some(told) => Event::of(told).put(&mut text),
+            None => text.extend_from_slice(b":\n\n"),
         }
         to.write_all(&text).await?;
         to.flush().await?;
+        if matches!(told, Some(Told::Ended(_))) {
+            break;
+        }
     }
     to.shutdown().await
 }

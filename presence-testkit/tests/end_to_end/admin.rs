@@ -12,7 +12,7 @@ use presence_testkit::http::{get, request};
 use presence_testkit::wire::ServerMessage;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
@@ -230,7 +230,7 @@ async fn an_operator_who_does_not_read_loses_lines_and_is_told_how_many() -> Res
     let mut ann =
         Client::enter(Kind::Ws, server.address, &with_token("ann", token("ann", &[])?), "doc").await?;
     let connection = connection_of(&server, "ann").await?;
-    let socket = TcpSocket::new_v4()?;
+    let socket = tokio::net::TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4_096)?;
     let stream = socket.connect(server.address).await?;
     let mut trace = Trace::over(stream, server.address, &connection).await?;
