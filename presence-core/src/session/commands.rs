@@ -61,7 +61,7 @@ impl Session {
     pub fn handle_busy(&mut self, command: RoomCommand) {
         let reference = match command {
             RoomCommand::Join(join) => {
-                self.rooms.retain(|seat| seat.entry != join.entry || seat.reader.is_some());
+                self.not_entered(join.entry);
                 join.reference
             }
             RoomCommand::Update { reference, .. }
@@ -205,19 +205,30 @@ impl Session {
     }
 
     fn take_seat(&mut self, room: &RoomId) -> Result<Entry, CommandError> {
-        self.entries = self.entries.wrapping_add(1);
-        let entry = Entry(self.entries);
         if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.room == *room) {
-            seat.entry = entry;
-        } else if self.rooms.len() < self.limits.rooms_per_connection_max {
-            self.rooms.reserve_exact(1);
-            self.rooms.push(Seat { room: room.clone(), entry, reader: None, typing: false });
-        } else {
+            seat.asked += 1;
+            return Ok(seat.entry);
+        }
+        if self.rooms.len() >= self.limits.rooms_per_connection_max {
             let message =
                 format!("a connection may be in at most {} rooms", self.limits.rooms_per_connection_max);
             return Err(CommandError::field(ErrorCode::Conflict, "room", message));
         }
+        self.entries = self.entries.wrapping_add(1);
+        let entry = Entry(self.entries);
+        self.rooms.reserve_exact(1);
+        self.rooms.push(Seat { room: room.clone(), entry, asked: 1, reader: None, typing: false });
         Ok(entry)
+    }
+
+    /// A request to enter was refused. If another one is still under way, or was granted, the session is in all the same.
+    pub(super) fn not_entered(&mut self, entry: Entry) {
+        let Some(index) = self.rooms.iter().position(|seat| seat.entry == entry) else { return };
+        let seat = &mut self.rooms[index];
+        seat.asked = seat.asked.saturating_sub(1);
+        if seat.asked == 0 && seat.reader.is_none() {
+            self.rooms.remove(index);
+        }
     }
 
     fn leave(&mut self, room: Option<RoomId>) {

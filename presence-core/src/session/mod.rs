@@ -132,7 +132,10 @@ enum ChosenBy {
 #[derive(Debug)]
 struct Seat {
     room: RoomId,
+    /// The same for all requests to enter until it has left, since each of them is answered.
     entry: Entry,
+    /// Requests to enter that the room has not answered.
+    asked: u32,
     /// `None` until the room has answered, and while it prepares a fresh start.
     reader: Option<FeedReader>,
     /// Whether it has said that it types.
@@ -319,17 +322,18 @@ impl Session {
         }
         match delivery {
             Delivery::Position { entry, frame, reader } => {
-                // The answer to an entry that has been left, or entered anew, comes too late to matter.
+                // The answer to an entry that has been left comes too late to matter.
                 if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
                     let after = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room));
                     let listen = StreamCommand::Listen { room: seat.room.clone(), after };
                     seat.reader = Some(reader);
+                    seat.asked = seat.asked.saturating_sub(1);
                     self.outbox.push(frame);
                     self.outputs.push(SessionOutput::Stream(listen));
                 }
             }
             Delivery::NotEntered { entry, frame } => {
-                self.rooms.retain(|seat| seat.entry != entry || seat.reader.is_some());
+                self.not_entered(entry);
                 self.outbox.push(frame);
             }
             Delivery::Answer(frame) => self.outbox.push(frame),

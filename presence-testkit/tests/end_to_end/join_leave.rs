@@ -160,7 +160,34 @@ async fn nothing_crosses_rooms(kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// Every request to enter is answered with its `ref`, also several at once, fresh or with what the client has.
+async fn each_of_several_joins_at_once_is_answered(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let _bob = server.enter(kind, "bob", "b", "doc").await?;
+    let mut ann = server.enter(kind, "ann", "a", "other").await?;
+    let (epoch, version) = (server.enter(kind, "cleo", "c", "doc").await?, 1);
+    let epoch = epoch.view("doc").epoch().to_owned();
+    for number in 0..6 {
+        let mut join = json!({"type": "presence:join", "room": "doc", "ref": number});
+        if number % 2 == 1 {
+            join["since"] = json!({"epoch": epoch, "version": version});
+        }
+        ann.send(&join).await?;
+    }
+    let mut answered = std::collections::BTreeSet::new();
+    while answered.len() < 6 {
+        let reference = match ann.next().await? {
+            ServerMessage::CurrentUsers(snapshot) => snapshot.reference,
+            ServerMessage::Synced(synced) => synced.reference,
+            _ => None,
+        };
+        answered.extend(reference.and_then(|reference| reference.as_u64()));
+    }
+    ann.settle("doc").await
+}
+
 on_every_kind! {
+    each_of_several_joins_at_once_is_answered,
     the_plain_messages_of_a_page_work,
     the_joiner_gets_the_list_and_the_others_get_the_join,
     joining_twice_is_joining_once,
