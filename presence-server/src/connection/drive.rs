@@ -126,15 +126,29 @@ impl Drive {
     async fn settle(&mut self) -> Option<CloseReason> {
         let mut closing = None;
         while self.session.has_outputs() {
-            for output in self.session.take_outputs() {
-                match self.carry_out(output) {
-                    Step::Done => {}
-                    Step::Wait(waiting) => waiting.await,
-                    Step::Close(reason) => closing = Some(reason),
-                }
+            let mut outputs = self.session.take_outputs().into_iter();
+            while let Some(waiting) = self.carry_out_some(&mut outputs, &mut closing) {
+                waiting.await;
             }
         }
         closing
+    }
+
+    /// Carries out one thing after the other, up to one that has to wait. An output that were held across that wait would
+    /// take up room in every connection's task.
+    fn carry_out_some(
+        &mut self,
+        outputs: &mut impl Iterator<Item = SessionOutput>,
+        closing: &mut Option<CloseReason>,
+    ) -> Option<Waiting> {
+        for output in outputs {
+            match self.carry_out(output) {
+                Step::Done => {}
+                Step::Wait(waiting) => return Some(waiting),
+                Step::Close(reason) => *closing = Some(reason),
+            }
+        }
+        None
     }
 
     /// Carries out one thing, as far as that goes without waiting. What has to wait is boxed: it is rare, and an idle
@@ -466,10 +480,13 @@ impl fmt::Display for Events<'_> {
     }
 }
 
+/// What has to be waited for.
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What became of an output.
 enum Step {
     Done,
-    Wait(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Wait(Waiting),
     Close(CloseReason),
 }
 
