@@ -22,11 +22,29 @@ pub struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// A feed it reads has news, or a delivery waits.
+    news: bool,
+    /// Its timer is due.
+    timer: bool,
+    /// All else, while there is any: it is rarer, and an idle connection should not keep room for it.
+    letters: Option<Box<Letters>>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Letters {
     deliveries: Vec<Delivery>,
-    calls: Calls,
     /// Of operators.
     questions: Vec<Question>,
-    waker: Option<Waker>,
+    drain: Option<u64>,
+    measure: Option<Timestamp>,
+    message: Option<Duration>,
+}
+
+impl Inner {
+    fn letters(&mut self) -> &mut Letters {
+        self.letters.get_or_insert_default()
+    }
 }
 
 /// What an operator wants to know.
@@ -82,48 +100,49 @@ impl Mailbox {
 
     /// A feed has news.
     pub fn wake(&self) {
-        self.call(|inner| inner.calls.news = true);
+        self.call(|inner| inner.news = true);
     }
 
     /// A feed has news, and this connection measures how long it took from `since`.
     pub fn wake_and_measure(&self, since: Timestamp) {
         self.call(|inner| {
-            inner.calls.news = true;
-            inner.calls.measure.get_or_insert(since);
+            inner.news = true;
+            inner.letters().measure.get_or_insert(since);
         });
     }
 
     /// A stream has news, and this connection measures how long it took since the message `arrived`.
     pub fn wake_for_message(&self, arrived: Duration) {
         self.call(|inner| {
-            inner.calls.news = true;
-            inner.calls.message.get_or_insert(arrived);
+            inner.news = true;
+            inner.letters().message.get_or_insert(arrived);
         });
     }
 
     /// The connection's timer is due.
     pub fn ring(&self) {
-        self.call(|inner| inner.calls.timer = true);
+        self.call(|inner| inner.timer = true);
     }
 
     /// The server drains.
     pub fn drain(&self, retry_after_millis: u64) {
-        self.call(|inner| inner.calls.drain = Some(retry_after_millis));
+        self.call(|inner| inner.letters().drain = Some(retry_after_millis));
     }
 
     /// Puts something in.
     pub fn deliver(&self, delivery: Delivery) {
         self.call(|inner| {
-            inner.deliveries.push(delivery);
-            inner.calls.news = true;
+            inner.letters().deliveries.push(delivery);
+            inner.news = true;
         });
     }
 
     /// Asks the connection something. It answers when it looks next, which is at once unless it is stuck.
     pub fn ask(&self, question: Question) {
         self.call(|inner| {
-            if inner.questions.len() < QUESTIONS_MAX {
-                inner.questions.push(question);
+            let questions = &mut inner.letters().questions;
+            if questions.len() < QUESTIONS_MAX {
+                questions.push(question);
             }
         });
     }
@@ -131,15 +150,17 @@ impl Mailbox {
     /// Ready when there is something.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut inner = self.inner();
-        if inner.calls == Calls::default() && inner.questions.is_empty() {
+        if !inner.news && !inner.timer && inner.letters.is_none() {
             if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.waker = Some(cx.waker().clone());
             }
             return Poll::Pending;
         }
-        let calls = std::mem::take(&mut inner.calls);
-        let deliveries = std::mem::take(&mut inner.deliveries);
-        let questions = std::mem::take(&mut inner.questions);
+        let (news, timer) = (std::mem::take(&mut inner.news), std::mem::take(&mut inner.timer));
+        let letters = inner.letters.take().map(|letters| *letters).unwrap_or_default();
+        drop(inner);
+        let Letters { deliveries, questions, drain, measure, message } = letters;
+        let calls = Calls { news, timer, drain, measure, message };
         Poll::Ready(Mail { deliveries, calls, questions })
     }
 }
