@@ -151,19 +151,24 @@ impl SessionId {
     }
 }
 
-/// One live link of a session, as people and logs name it: 128 random bits drawn by the driver.
+/// One live link of a session, as people and logs name it: 128 random bits drawn by the driver. Kept as bytes, since a
+/// number of that size would have whatever holds it aligned, and so made larger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u128);
+pub struct ConnectionId([u8; 16]);
 
 impl ConnectionId {
     /// Names a new connection; `bits` must be unguessable.
     pub const fn from_random(bits: u128) -> Self {
-        Self(bits)
+        Self(bits.to_be_bytes())
+    }
+
+    const fn bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 
     /// A number that differs between connections, to spread them over time with.
     pub(crate) const fn spread(self) -> u64 {
-        self.0 as u64
+        self.bits() as u64
     }
 
     /// Reads what [`fmt::Display`] writes.
@@ -174,7 +179,7 @@ impl ConnectionId {
         if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(IdError::Shape);
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| IdError::Shape)
+        u128::from_str_radix(text, 16).map(Self::from_random).map_err(|_| IdError::Shape)
     }
 }
 
@@ -186,7 +191,7 @@ impl fmt::Debug for ConnectionId {
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", self.bits())
     }
 }
 
