@@ -114,7 +114,7 @@ fn closed(session: &mut Session) -> Option<CloseReason> {
 }
 
 fn snapshot(feed: &Feed, entry: Entry) -> Delivery {
-    Delivery::Position { entry, frame: frame("snapshot"), reader: feed.reader() }
+    Delivery::Position { room: RoomId::lobby(), entry, frame: frame("snapshot"), reader: feed.reader() }
 }
 
 fn frame(name: &str) -> Frame {

@@ -321,13 +321,18 @@ impl Session {
             return;
         }
         match delivery {
-            Delivery::Position { entry, frame, reader } => {
+            Delivery::Position { room, entry, frame, reader } => {
                 // The answer to an entry that has been left comes too late to matter.
                 if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
-                    let after = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room));
-                    let listen = StreamCommand::Listen { room: seat.room.clone(), after };
+                    let after = self.courier.as_ref().and_then(|courier| courier.told_of(&room));
+                    let listen = StreamCommand::Listen { room: room.clone(), after };
                     seat.reader = Some(reader);
                     seat.asked = seat.asked.saturating_sub(1);
+                    // The same id as the room's own, and not another copy of its text for every connection.
+                    if self.default_room == room {
+                        self.default_room = room.clone();
+                    }
+                    seat.room = room;
                     self.outbox.push(frame);
                     self.outputs.push(SessionOutput::Stream(listen));
                 }

@@ -64,6 +64,8 @@ pub enum SessionOutput {
 pub enum Delivery {
     /// Snapshot or replay, and where to read on.
     Position {
+        /// The room, by the id that everybody in it shares.
+        room: RoomId,
         /// Which entry it answers.
         entry: Entry,
         /// To be written first.

@@ -133,7 +133,10 @@ impl Desk {
                     let own = Own { to, user, session };
                     let frame = answers.frame(&own, want, &reference, tally);
                     let reader = answers.room.feed().reader();
-                    frame.map(|frame| ShardOutput::Position { to, room: key, entry, frame, reader })
+                    frame.map(|frame| {
+                        let name = answers.room.id().clone();
+                        ShardOutput::Position { to, room: key, name, entry, frame, reader }
+                    })
                 }
             });
         }

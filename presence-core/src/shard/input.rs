@@ -196,6 +196,8 @@ pub enum ShardOutput {
         to: Generation,
         /// The room.
         room: RoomKey,
+        /// Its id, which everybody in it shares.
+        name: RoomId,
         /// The entry that this belongs to.
         entry: Entry,
         /// Snapshot or replay.

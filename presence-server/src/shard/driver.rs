@@ -186,9 +186,9 @@ impl Driver {
 
     fn carry_out(&mut self, output: ShardOutput) {
         match output {
-            ShardOutput::Position { to, room, entry, frame, reader } => {
+            ShardOutput::Position { to, room, name, entry, frame, reader } => {
                 let Some(mailbox) = self.mailboxes.get(&to) else { return };
-                mailbox.deliver(Delivery::Position { entry, frame, reader });
+                mailbox.deliver(Delivery::Position { room: name, entry, frame, reader });
                 listeners(&mut self.listeners, room).add(to, mailbox);
             }
             ShardOutput::Silence { to, room } => listeners(&mut self.listeners, room).remove(to),
