@@ -1,11 +1,15 @@
 //! People, rosters, invitations, documents and notices, in memory.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use presence_core::id::{RoomId, UserId};
-use presence_core::people::{Document, DocumentKey, Invitation, Person, PersonPatch, Revision, RosterMember};
+use presence_core::people::{
+    Document, DocumentKey, Invitation, Person, PersonPatch, Revision, RosterMember, Username,
+};
 use presence_core::port::store::{Changes, StoreError};
+use presence_core::profile::Color;
 use presence_core::time::WallTime;
 
 use crate::store::{INVITED, NO_INVITATION, ON_ROSTER, OTHER_REVISION, cut, whole_rosters};
@@ -13,7 +17,7 @@ use crate::store::{INVITED, NO_INVITATION, ON_ROSTER, OTHER_REVISION, cut, whole
 /// Everybody, and what there is of them.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    people: BTreeMap<UserId, Person>,
+    people: BTreeMap<UserId, Known>,
     rosters: BTreeMap<RoomId, BTreeMap<UserId, WallTime>>,
     invitations: BTreeMap<(RoomId, UserId), Invitation>,
     documents: BTreeMap<(UserId, DocumentKey), Document>,
@@ -23,38 +27,58 @@ pub(super) struct People {
     noticed: u64,
 }
 
+/// A user who has ever been here.
+#[derive(Debug)]
+struct Known {
+    last_online: Option<WallTime>,
+    changed_at: WallTime,
+    /// Most have only been seen.
+    chosen: Option<Box<Chosen>>,
+}
+
+/// What a user has chosen for good.
+#[derive(Clone, Debug, Default)]
+struct Chosen {
+    username: Option<Username>,
+    color: Option<Color>,
+    avatar: Option<Arc<str>>,
+    email: Option<Arc<str>>,
+}
+
+impl Known {
+    fn person(&self, id: &UserId) -> Person {
+        let Chosen { username, color, avatar, email } = self.chosen.as_deref().cloned().unwrap_or_default();
+        let (last_online, changed_at) = (self.last_online, self.changed_at);
+        Person { id: id.clone(), username, color, avatar, email, last_online, changed_at }
+    }
+}
+
 impl People {
     pub(super) fn people(&self, users: &[UserId]) -> Vec<Person> {
-        users.iter().filter_map(|user| self.people.get(user)).cloned().collect()
+        users.iter().filter_map(|user| self.people.get(user).map(|known| known.person(user))).collect()
     }
 
-    fn person(&mut self, user: &UserId, now: WallTime) -> &mut Person {
-        self.people.entry(user.clone()).or_insert_with(|| Person {
-            id: user.clone(),
-            username: None,
-            color: None,
-            avatar: None,
-            email: None,
-            last_online: None,
-            changed_at: now,
-        })
+    fn known(&mut self, user: &UserId, now: WallTime) -> &mut Known {
+        let stranger = || Known { last_online: None, changed_at: now, chosen: None };
+        self.people.entry(user.clone()).or_insert_with(stranger)
     }
 
     pub(super) fn change(&mut self, user: &UserId, patch: PersonPatch, now: WallTime) -> Person {
-        let person = self.person(user, now);
+        let known = self.known(user, now);
+        let chosen = known.chosen.get_or_insert_default();
         let PersonPatch { username, color, avatar, email } = patch;
-        person.username = username.unwrap_or_else(|| person.username.take());
-        person.color = color.unwrap_or(person.color);
-        person.avatar = avatar.unwrap_or_else(|| person.avatar.take());
-        person.email = email.unwrap_or_else(|| person.email.take());
-        person.changed_at = now;
-        person.clone()
+        chosen.username = username.unwrap_or_else(|| chosen.username.take());
+        chosen.color = color.unwrap_or(chosen.color);
+        chosen.avatar = avatar.unwrap_or_else(|| chosen.avatar.take());
+        chosen.email = email.unwrap_or_else(|| chosen.email.take());
+        known.changed_at = now;
+        known.person(user)
     }
 
     pub(super) fn seen_online(&mut self, seen: &[(UserId, WallTime)]) {
         for (user, at) in seen {
-            let person = self.person(user, *at);
-            person.last_online = person.last_online.max(Some(*at));
+            let known = self.known(user, *at);
+            known.last_online = known.last_online.max(Some(*at));
         }
     }
 
@@ -128,7 +152,8 @@ impl People {
 
     pub(super) fn changes(&self, user: &UserId, since: WallTime, limit: usize) -> Changes {
         let known = self.acquaintances(user).into_iter().chain([user.clone()]);
-        let mut people: Vec<Person> = known.filter_map(|id| self.people.get(&id)).cloned().collect();
+        let mut people: Vec<Person> =
+            known.filter_map(|id| self.people.get(&id).map(|known| known.person(&id))).collect();
         people.retain(|person| person.changed_at > since);
         people.sort_by(|a, b| (a.changed_at, &a.id).cmp(&(b.changed_at, &b.id)));
 
