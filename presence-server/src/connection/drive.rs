@@ -22,7 +22,7 @@ use super::mailbox::{Mail, Mailbox, Question};
 use super::status::ConnectionStatus;
 use super::trace::Watchers;
 use super::{Connections, Places};
-use crate::limits::Refused;
+use crate::limits::{Refused, UserPlace};
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -35,8 +35,6 @@ pub(super) struct Drive {
     mailbox: Arc<Mailbox>,
     generation: Generation,
     opened: Timestamp,
-    /// For the log: the session forgets its user when it closes.
-    user: Option<UserId>,
     /// Messages received; the number of one and the connection's id are its correlation id.
     received: u64,
     /// The timer that the pacemaker has for this connection.
@@ -87,7 +85,6 @@ impl Drive {
             mailbox,
             generation,
             opened,
-            user: None,
             received: 0,
             armed: None,
             wire: Wire::Free,
@@ -163,7 +160,6 @@ impl Drive {
                 }
                 let connection = self.session.connection();
                 info!(%connection, %user, %session, generation = generation.number(), "session attached");
-                self.user = Some(user.clone());
                 shared.registry.identify(connection, &user);
                 shared.people.attach(&user, &session, connection, &self.mailbox);
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
@@ -174,7 +170,7 @@ impl Drive {
                 });
             }
             SessionOutput::Detach { how } => {
-                if let Some(user) = &self.user {
+                if let Some(user) = self.user() {
                     shared.people.detach(user, self.session.connection(), how);
                 }
                 let (shards, streams) = (shared.shards.clone(), shared.streams.clone());
@@ -208,7 +204,7 @@ impl Drive {
             }
             SessionOutput::Verify(credentials) => self.verify(*credentials),
             SessionOutput::Active(active) => {
-                if let Some(user) = &self.user {
+                if let Some(user) = self.user() {
                     shared.people.set_active(user, self.session.connection(), active);
                 }
             }
@@ -237,13 +233,18 @@ impl Drive {
         self.session.handle_crowded(&error.retry_after(refused.retry_after));
     }
 
+    /// Whose it is; also once the session is over, which forgets that.
+    fn user(&self) -> Option<&UserId> {
+        self.places.user.as_ref().map(UserPlace::user)
+    }
+
     /// Takes a place among the connections of its user, unless it has one, and pays together with them.
     fn take_place(&mut self, user: &UserId) -> Result<(), Refused> {
         let place = match self.places.user.take() {
             Some(place) => place,
             None => self.shared.users().enter(user)?,
         };
-        self.session.share_budget(Arc::clone(&place.share().budget));
+        self.session.share_budget(Arc::clone(place.budget()));
         self.places.user = Some(place);
         self.places.unknown = None;
         Ok(())
@@ -429,7 +430,7 @@ impl Drive {
         self.shared.metrics.connection_ended(kind, reason);
         info!(
             connection = %connection,
-            user = self.user.as_ref().map(tracing::field::display),
+            user = self.user().map(tracing::field::display),
             transport = kind,
             reason,
             lasted_ms = lasted.as_millis() as u64,
@@ -448,7 +449,7 @@ impl Drop for Drive {
         error!(%connection, generation = self.generation.number(), "a connection's task has panicked");
         self.shared.registry.leave(connection);
         self.shared.people.forget(connection);
-        if let Some(user) = &self.user {
+        if let Some(user) = self.user() {
             self.shared.people.detach(user, connection, Detach::Lost);
         }
         self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");

@@ -14,7 +14,7 @@ use hyper::StatusCode;
 pub use address::{AddressLimits, AddressPlace};
 pub use proxies::TrustedProxies;
 pub use unknown::{UnknownLimit, UnknownPlace};
-pub use user::{UserLimits, UserPlace, UserShare};
+pub use user::{UserLimits, UserPlace};
 
 use crate::http::answer::HttpError;
 

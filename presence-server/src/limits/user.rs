@@ -36,21 +36,14 @@ struct Users {
 #[derive(Debug)]
 struct Here {
     connections: usize,
-    share: Arc<UserShare>,
-}
-
-/// What a user's connections share.
-#[derive(Debug)]
-pub struct UserShare {
-    user: UserId,
-    /// What they have left.
-    pub budget: Arc<UserBudget>,
+    budget: Arc<UserBudget>,
 }
 
 /// One connection of a user, for as long as the value lives.
 #[derive(Debug)]
 pub struct UserPlace {
-    share: Arc<UserShare>,
+    user: UserId,
+    budget: Arc<UserBudget>,
     limits: Arc<UserLimits>,
 }
 
@@ -77,14 +70,13 @@ impl UserLimits {
         let Users { here, gone } = &mut *users;
         let here = here.entry(user.clone()).or_insert_with(|| {
             let budget = Arc::new(gone.remove(user).unwrap_or_default());
-            Here { connections: 0, share: Arc::new(UserShare { user: user.clone(), budget }) }
+            Here { connections: 0, budget }
         });
         if here.connections >= self.connections_max {
             return Err(Refused { bound: Bound::ConnectionsPerUser, retry_after: UNTIL_SOMEBODY_LEAVES });
         }
         here.connections += 1;
-        let share = Arc::clone(&here.share);
-        Ok(UserPlace { share, limits: Arc::clone(self) })
+        Ok(UserPlace { user: user.clone(), budget: Arc::clone(&here.budget), limits: Arc::clone(self) })
     }
 
     /// Whether a user may send a message now.
@@ -93,7 +85,7 @@ impl UserLimits {
     /// If it has sent more than it may.
     pub fn check(&self, user: &UserId) -> Result<(), Refused> {
         let bucket =
-            self.users().here.get(user).map(|here| here.share.budget.messages.bucket()).unwrap_or_default();
+            self.users().here.get(user).map(|here| here.budget.messages.bucket()).unwrap_or_default();
         let checked = bucket.check(self.clock.now().at, self.messages);
         checked.map_err(|retry_after: Duration| Refused { bound: Bound::UserMessages, retry_after })
     }
@@ -106,36 +98,41 @@ impl UserLimits {
         let now = self.clock.now().at;
         let mut users = self.users();
         let paid = match users.here.get(user) {
-            Some(here) => here.share.budget.messages.pay(now, self.messages),
+            Some(here) => here.budget.messages.pay(now, self.messages),
             None => users.gone.entry(now, user.clone()).messages.pay(now, self.messages),
         };
         paid.map_err(|retry_after| Refused { bound: Bound::UserMessages, retry_after })
     }
 
-    fn leave(&self, share: &UserShare) {
+    fn leave(&self, user: &UserId, budget: &UserBudget) {
         let now: Timestamp = self.clock.now().at;
         let mut users = self.users();
-        let Some(here) = users.here.get_mut(&share.user) else { return };
+        let Some(here) = users.here.get_mut(user) else { return };
         here.connections -= 1;
         if here.connections == 0 {
-            users.here.remove(&share.user);
-            if !share.budget.is_full(now) {
-                *users.gone.entry(now, share.user.clone()) = share.budget.resume();
+            users.here.remove(user);
+            if !budget.is_full(now) {
+                *users.gone.entry(now, user.clone()) = budget.resume();
             }
         }
     }
 }
 
 impl UserPlace {
-    /// What it shares with the user's other connections.
-    pub fn share(&self) -> &Arc<UserShare> {
-        &self.share
+    /// Whose it is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// What the user's connections have left together.
+    pub fn budget(&self) -> &Arc<UserBudget> {
+        &self.budget
     }
 }
 
 impl Drop for UserPlace {
     fn drop(&mut self) {
-        self.limits.leave(&self.share);
+        self.limits.leave(&self.user, &self.budget);
     }
 }
 
@@ -163,7 +160,7 @@ mod tests {
         let users = Arc::new(UserLimits::new(9, &Limits::default(), Clock::start()));
         let (place, rate) = (users.enter(&user("ann")).unwrap(), Rate::per_second(1, 20));
         let now = Timestamp::from_millis(1_000);
-        let pay = || (0..1_000).filter(|_| place.share().budget.messages.pay(now, rate).is_ok()).count();
+        let pay = || (0..1_000).filter(|_| place.budget().messages.pay(now, rate).is_ok()).count();
         let paid: usize = std::thread::scope(|scope| {
             let payers: Vec<_> = (0..4).map(|_| scope.spawn(pay)).collect();
             payers.into_iter().map(|payer| payer.join().unwrap()).sum()
@@ -185,7 +182,7 @@ mod tests {
         let rate = limits.rate(RateLimit::UserMessages);
         assert!((0..2).all(|_| users.pay(&user("ann")).is_ok()));
         let place = users.enter(&user("ann")).unwrap();
-        assert!((0..2).all(|_| place.share().budget.messages.pay(clock.now().at, rate).is_ok()));
+        assert!((0..2).all(|_| place.budget().messages.pay(clock.now().at, rate).is_ok()));
         assert_eq!(users.pay(&user("ann")).unwrap_err().bound, Bound::UserMessages);
         drop(place);
         assert_eq!(users.pay(&user("ann")).unwrap_err().bound, Bound::UserMessages);
@@ -208,12 +205,12 @@ mod tests {
         let place = users.enter(&user("ann")).unwrap();
         let quiet = users.enter(&user("bob")).unwrap();
         for _ in 0..1_000 {
-            place.share().budget.messages.pay(clock.now().at, rate).unwrap();
+            place.budget().messages.pay(clock.now().at, rate).unwrap();
         }
-        let left = place.share().budget.messages.bucket();
+        let left = place.budget().messages.bucket();
         drop((place, quiet));
         assert!(users.users().here.is_empty());
         assert_eq!(users.users().gone.len(), 1);
-        assert_eq!(users.enter(&user("ann")).unwrap().share().budget.messages.bucket(), left);
+        assert_eq!(users.enter(&user("ann")).unwrap().budget().messages.bucket(), left);
     }
 }
