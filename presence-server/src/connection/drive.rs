@@ -23,6 +23,7 @@ use super::status::ConnectionStatus;
 use super::trace::Watchers;
 use super::{Connections, Places};
 use crate::limits::{Refused, UserPlace};
+use crate::stream::Who;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -166,17 +167,19 @@ impl Drive {
                 let streams = shared.streams.clone();
                 return Step::wait(async move {
                     shards.attach(&user, &session, generation, &mailbox).await;
-                    streams.attach(&user, generation, &mailbox).await;
+                    streams.attach(Who { user, generation }, &mailbox).await;
                 });
             }
             SessionOutput::Detach { how } => {
                 if let Some(user) = self.user() {
                     shared.people.detach(user, self.session.connection(), how);
                 }
-                let (shards, streams) = (shared.shards.clone(), shared.streams.clone());
+                let (shards, streams, who) = (shared.shards.clone(), shared.streams.clone(), self.who());
                 return Step::wait(async move {
                     shards.detach(generation, how).await;
-                    streams.detach(generation, how).await;
+                    if let Some(who) = who {
+                        streams.detach(&who, how).await;
+                    }
                 });
             }
             SessionOutput::Stream(command) => return self.carry_out_stream(command),
@@ -236,6 +239,12 @@ impl Drive {
     /// Whose it is; also once the session is over, which forgets that.
     fn user(&self) -> Option<&UserId> {
         self.places.user.as_ref().map(UserPlace::user)
+    }
+
+    /// As which connection of whom it is known to streams.
+    fn who(&self) -> Option<Who> {
+        let generation = self.generation;
+        self.user().map(|user| Who { user: user.clone(), generation })
     }
 
     /// Takes a place among the connections of its user, unless it has one, and pays together with them.
@@ -454,12 +463,14 @@ impl Drop for Drive {
         }
         self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");
         let (shards, generation) = (self.shared.shards.clone(), self.generation);
-        let streams = self.shared.streams.clone();
+        let (streams, who) = (self.shared.streams.clone(), self.who());
         // Without a runtime the server is gone, and its rooms with it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 shards.detach(generation, Detach::Lost).await;
-                streams.detach(generation, Detach::Lost).await;
+                if let Some(who) = who {
+                    streams.detach(&who, Detach::Lost).await;
+                }
             });
         }
     }

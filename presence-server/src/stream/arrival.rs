@@ -3,33 +3,34 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use presence_core::id::{Generation, RoomId, UserId};
+use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
 use tracing::debug;
 
-use super::{Inbound, Roster, Streams};
+use super::{Inbound, Roster, Streams, Who};
 use crate::connection::mailbox::Mailbox;
 
 /// How long a store that can not be read is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tells the hubs where the user stands in every stream that they receive; tries as long as the connection lives.
-pub(super) async fn arrive(streams: Streams, user: UserId, generation: Generation, mailbox: Weak<Mailbox>) {
+pub(super) async fn arrive(streams: Streams, who: Who, mailbox: Weak<Mailbox>) {
     while mailbox.strong_count() > 0 {
-        match tell(&streams, &user, generation).await {
+        match tell(&streams, &who).await {
             Ok(()) => return,
-            Err(error) => debug!(%user, %error, "cannot read what waits"),
+            Err(error) => debug!(user = %who.user, %error, "cannot read what waits"),
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn tell(streams: &Streams, user: &UserId, generation: Generation) -> Result<(), StoreError> {
+async fn tell(streams: &Streams, who: &Who) -> Result<(), StoreError> {
+    let user = &who.user;
     let mut standings = streams.store().standings(user).await?;
     let rosters = rosters_of(streams, user, &standings).await?;
     // Where they stand is read once the hubs know that they listen: what is said after that comes to them anyway.
     for room in &rosters {
-        let joins = Inbound::JoinsRoster { generation, room: room.clone() };
+        let joins = Inbound::JoinsRoster { who: who.clone(), room: room.clone() };
         let _ = streams.hub_of(room).send(joins).await;
         streams.listeners(room, user).await;
     }
@@ -39,7 +40,7 @@ async fn tell(streams: &Streams, user: &UserId, generation: Generation) -> Resul
     for (room, standing) in standings {
         let on = room.inbox_of().is_some() || rosters.contains(&room);
         let roster = if on { Roster::On } else { Roster::Off };
-        let stands = Inbound::Stands { generation, room: room.clone(), standing, roster };
+        let stands = Inbound::Stands { who: who.clone(), room: room.clone(), standing, roster };
         let _ = streams.hub_of(&room).send(stands).await;
     }
     for room in &rosters {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::frame::Frame;
-use presence_core::id::{ConnectionId, Generation, RoomId, UserId};
+use presence_core::id::{ConnectionId, RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
 use presence_core::session::{Delivery, beyond};
 use presence_core::stream::{Seq, StoredMessage, TailMessage};
@@ -23,7 +23,7 @@ use super::line::Line;
 use super::missed::Asked;
 use super::publish::Done;
 use super::seats::{Seats, Why};
-use super::{Inbound, World, told};
+use super::{Inbound, Who, World, told};
 use crate::connection::mailbox::Mailbox;
 
 /// Inputs that are taken in before anything else is looked at.
@@ -40,7 +40,10 @@ const ACKS_AT_ONCE: usize = 1_024;
 pub(super) struct Hub {
     pub(super) world: World,
     inputs: mpsc::Receiver<Inbound>,
-    pub(super) connections: HashMap<Generation, Connected>,
+    /// Every connection; to find those of one user as well.
+    pub(super) connections: BTreeMap<Who, Connected>,
+    /// Those that somebody listens to, or that have news. An inbox is there once it has had a message, see
+    /// [`open_inbox`](Self::open_inbox).
     pub(super) streams: HashMap<RoomId, Seats>,
     pub(super) line: Line<Done>,
     /// Cursors that have moved since they were last written down.
@@ -68,9 +71,8 @@ struct Written {
 
 /// A connection with a user.
 pub(super) struct Connected {
-    pub(super) user: UserId,
     pub(super) mailbox: Arc<Mailbox>,
-    /// Which streams of this hub it listens to.
+    /// Which of the hub's streams it has a seat in.
     pub(super) rooms: Vec<RoomId>,
 }
 
@@ -81,7 +83,7 @@ impl Hub {
         Self {
             world,
             inputs,
-            connections: HashMap::new(),
+            connections: BTreeMap::new(),
             streams: HashMap::new(),
             line: Line::new(),
             dirty: BTreeMap::new(),
@@ -134,37 +136,28 @@ impl Hub {
 
     fn take_in(&mut self, now: Now, inbound: Inbound) {
         match inbound {
-            Inbound::Attach { generation, user, mailbox } => {
-                if let Some(absence) = &mut self.absence {
-                    absence.come(&user);
-                }
-                self.connections.insert(generation, Connected { user, mailbox, rooms: Vec::new() });
-            }
-            Inbound::Detach { generation, how } => self.detach(now.at, generation, how),
-            Inbound::Listen { generation, room, after } => {
+            Inbound::Attach { who, mailbox } => self.attach(who, mailbox),
+            Inbound::Detach { who, how } => self.detach(now.at, who, how),
+            Inbound::Listen { who, room, after } => {
+                self.open_inbox(&room);
                 let why = if room.inbox_of().is_some() { Why::Member } else { Why::Present };
-                self.listen(generation, &room, why);
+                self.listen(&who, &room, why);
                 if let Some(after) = after {
-                    self.catch_up(generation, room, after);
+                    self.catch_up(who, room, after);
                 }
             }
-            Inbound::JoinsRoster { generation, room } => self.listen(generation, &room, Why::Member),
-            Inbound::Leave { generation, room } => self.leave(generation, &room),
-            Inbound::Stands { generation, room, standing, roster } => {
-                self.stands(now.at, generation, &room, standing, roster);
+            Inbound::JoinsRoster { who, room } => self.listen(&who, &room, Why::Member),
+            Inbound::Leave { who, room } => self.leave(&who, &room),
+            Inbound::Stands { who, room, standing, roster } => {
+                self.stands(now.at, &who, &room, standing, roster);
             }
             Inbound::Publish(incoming) => self.publish(now, *incoming),
-            Inbound::Acknowledge { generation, room, seq, unsure } => {
-                self.acknowledge(generation, room, seq, unsure);
-            }
+            Inbound::Acknowledge { who, room, seq, unsure } => self.acknowledge(who, room, seq, unsure),
             Inbound::Kept(stored) => self.pass_on(stored),
             Inbound::Removed { room, user } => self.remove_member(&room, &user),
             Inbound::Listeners { room, user, answer } => {
-                let listeners = self.streams.get(&room).map(|seats| {
-                    seats.of_user(&user).map(|listener| listener.generation).collect::<Vec<_>>()
-                });
                 // Whoever asked may have gone.
-                let _ = answer.send(listeners.unwrap_or_default());
+                let _ = answer.send(self.listening(&room, &user));
             }
             Inbound::Flush { answer } => {
                 self.flushing.push(answer);
@@ -175,9 +168,9 @@ impl Hub {
         }
     }
 
-    fn acknowledge(&mut self, generation: Generation, room: RoomId, seq: Seq, unsure: Option<Reference>) {
-        let Some(connected) = self.connections.get(&generation) else { return };
-        let user = connected.user.clone();
+    fn acknowledge(&mut self, who: Who, room: RoomId, seq: Seq, unsure: Option<Reference>) {
+        let Some(connected) = self.connections.get(&who) else { return };
+        let user = who.user;
         let Some(reference) = unsure else {
             return self.note_acked(room, user, seq);
         };
@@ -277,6 +270,7 @@ impl Hub {
     ) {
         let seq = stored.seq;
         self.look_for_absent(now, &stored.message.room, seq, &stored.message.sender);
+        self.open_inbox(&stored.message.room);
         let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
         let message = TailMessage {
             seq,

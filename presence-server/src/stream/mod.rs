@@ -66,45 +66,53 @@ impl fmt::Debug for Streams {
     }
 }
 
+/// One connection of a user.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who {
+    /// The user.
+    pub user: UserId,
+    /// The connection.
+    pub generation: Generation,
+}
+
 /// What comes into a hub's inbox.
 enum Inbound {
     /// A connection has a user. Goes to every hub, like its end.
     Attach {
-        generation: Generation,
-        user: UserId,
+        who: Who,
         mailbox: Arc<Mailbox>,
     },
     Detach {
-        generation: Generation,
+        who: Who,
         how: Detach,
     },
     /// It is in the room.
     Listen {
-        generation: Generation,
+        who: Who,
         room: RoomId,
         /// It has been told of messages up to here.
         after: Option<Seq>,
     },
     /// Its user is on the room's roster; where they stand is said later.
     JoinsRoster {
-        generation: Generation,
+        who: Who,
         room: RoomId,
     },
     /// It has left the room.
     Leave {
-        generation: Generation,
+        who: Who,
         room: RoomId,
     },
     /// What the store says of its user.
     Stands {
-        generation: Generation,
+        who: Who,
         room: RoomId,
         standing: Standing,
         roster: Roster,
     },
     Publish(Box<Incoming>),
     Acknowledge {
-        generation: Generation,
+        who: Who,
         room: RoomId,
         seq: Seq,
         unsure: Option<Reference>,
@@ -203,33 +211,30 @@ impl Streams {
     }
 
     /// A connection has a user now: their inbox is open, and what waits for them comes as soon as the store has said what.
-    pub async fn attach(&self, user: &UserId, generation: Generation, mailbox: &Arc<Mailbox>) {
+    pub async fn attach(&self, who: Who, mailbox: &Arc<Mailbox>) {
         for hub in &*self.0.hubs {
-            let (user, mailbox) = (user.clone(), Arc::clone(mailbox));
+            let (who, mailbox) = (who.clone(), Arc::clone(mailbox));
             // A hub that is gone went with the server.
-            let _ = hub.send(Inbound::Attach { generation, user, mailbox }).await;
+            let _ = hub.send(Inbound::Attach { who, mailbox }).await;
         }
-        let inbox = RoomId::inbox(user);
-        let _ =
-            self.hub_of(&inbox).send(Inbound::Listen { generation, room: inbox.clone(), after: None }).await;
-        tokio::spawn(arrival::arrive(self.clone(), user.clone(), generation, Arc::downgrade(mailbox)));
+        tokio::spawn(arrival::arrive(self.clone(), who, Arc::downgrade(mailbox)));
     }
 
     /// It has gone.
-    pub async fn detach(&self, generation: Generation, how: Detach) {
+    pub async fn detach(&self, who: &Who, how: Detach) {
         for hub in &*self.0.hubs {
-            let _ = hub.send(Inbound::Detach { generation, how }).await;
+            let _ = hub.send(Inbound::Detach { who: who.clone(), how }).await;
         }
     }
 
     /// It is in a room now, and has been told of its messages up to `after`, if at all.
-    pub async fn listen(&self, generation: Generation, room: RoomId, after: Option<Seq>) {
-        let _ = self.hub_of(&room).clone().send(Inbound::Listen { generation, room, after }).await;
+    pub async fn listen(&self, who: Who, room: RoomId, after: Option<Seq>) {
+        let _ = self.hub_of(&room).clone().send(Inbound::Listen { who, room, after }).await;
     }
 
     /// It has left a room.
-    pub async fn leave(&self, generation: Generation, room: RoomId) {
-        let _ = self.hub_of(&room).send(Inbound::Leave { generation, room: room.clone() }).await;
+    pub async fn leave(&self, who: Who, room: RoomId) {
+        let _ = self.hub_of(&room).send(Inbound::Leave { who, room: room.clone() }).await;
     }
 
     /// A connection sends a message; the answer comes by its mailbox.
@@ -268,15 +273,9 @@ impl Streams {
     }
 
     /// A user has dealt with everything up to a place; with `unsure` that has to be checked first.
-    pub async fn acknowledge(
-        &self,
-        generation: Generation,
-        room: RoomId,
-        seq: Seq,
-        unsure: Option<Reference>,
-    ) {
+    pub async fn acknowledge(&self, who: Who, room: RoomId, seq: Seq, unsure: Option<Reference>) {
         let hub = self.hub_of(&room).clone();
-        let _ = hub.send(Inbound::Acknowledge { generation, room, seq, unsure }).await;
+        let _ = hub.send(Inbound::Acknowledge { who, room, seq, unsure }).await;
     }
 
     /// Somebody has put a message into the store by other ways; whoever is there gets it now.
@@ -295,8 +294,9 @@ impl Streams {
             return Ok(());
         }
         // As for who arrives: they listen first, and then it is read where they stand.
-        for &generation in &connections {
-            let joins = Inbound::JoinsRoster { generation, room: room.clone() };
+        let who = |&generation: &Generation| Who { user: user.clone(), generation };
+        for who in connections.iter().map(who) {
+            let joins = Inbound::JoinsRoster { who, room: room.clone() };
             let _ = self.hub_of(room).send(joins).await;
         }
         self.listeners(room, user).await;
@@ -305,8 +305,8 @@ impl Streams {
             self.left_roster(room, user).await;
             return Ok(());
         };
-        for generation in connections {
-            let stands = Inbound::Stands { generation, room: room.clone(), standing, roster: Roster::On };
+        for who in connections.iter().map(who) {
+            let stands = Inbound::Stands { who, room: room.clone(), standing, roster: Roster::On };
             let _ = self.hub_of(room).send(stands).await;
         }
         Ok(())

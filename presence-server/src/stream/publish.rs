@@ -62,6 +62,7 @@ impl Hub {
             return refuse(origin, busy(), reference);
         }
         let room = publish.room;
+        self.open_inbox(&room);
         let mut right = publish.standing;
         let seats = self.streams.get(&room);
         if seats.is_some_and(|seats| seats.of_user(&sender).next().is_some()) {
@@ -97,6 +98,7 @@ impl Hub {
     /// have it before what waited for them.
     pub(super) fn pass_on(&mut self, stored: Box<StoredMessage>) {
         let arrived = self.world.clock.elapsed();
+        self.open_inbox(&stored.message.room);
         self.ask_for_strangers(&stored.message.room);
         self.line.join(async move { Done::Kept { stored, arrived } });
     }

@@ -12,46 +12,90 @@ use presence_core::stream::{Receiver, Seq};
 use presence_core::time::Timestamp;
 use tracing::debug;
 
-use super::Roster;
 use super::hub::{Connected, Hub};
 use super::publish::Done;
 use super::seats::{Held, Seats, Why};
+use super::{Roster, Who};
+use crate::connection::mailbox::Mailbox;
 
 impl Hub {
-    pub(super) fn listen(&mut self, generation: Generation, room: &RoomId, why: Why) {
-        let Some(connected) = self.connections.get_mut(&generation) else { return };
+    /// A connection has a user. They listen to their inbox from now on, which need not be there for that.
+    pub(super) fn attach(&mut self, who: Who, mailbox: Arc<Mailbox>) {
+        if let Some(absence) = &mut self.absence {
+            absence.come(&who.user);
+        }
+        self.connections.insert(who.clone(), Connected { mailbox, rooms: Vec::new() });
+        let inbox = RoomId::inbox(&who.user);
+        if self.streams.contains_key(&inbox) {
+            self.listen(&who, &inbox, Why::Member);
+        }
+    }
+
+    /// The connections of a user.
+    fn connections_of(&self, user: &UserId) -> impl Iterator<Item = &Who> {
+        let first = Who { user: user.clone(), generation: Generation::new(0) };
+        let from_first = self.connections.range(first..).map(|(who, _)| who);
+        from_first.take_while(move |who| who.user == *user)
+    }
+
+    /// Which connections of a user listen to a stream.
+    pub(super) fn listening(&self, room: &RoomId, user: &UserId) -> Vec<Generation> {
+        if room.inbox_of() == Some(user.as_str()) {
+            return self.connections_of(user).map(|who| who.generation).collect();
+        }
+        let seats = self.streams.get(room);
+        seats
+            .map(|seats| seats.of_user(user).map(|listener| listener.generation).collect())
+            .unwrap_or_default()
+    }
+
+    /// There is something about this stream. If it is an inbox, its owner's connections take their seats in it: until then
+    /// they would only cost memory, and everybody has an inbox.
+    pub(super) fn open_inbox(&mut self, room: &RoomId) {
+        let Some(Ok(owner)) = room.inbox_of().map(UserId::parse) else { return };
+        if !self.streams.contains_key(room) {
+            let here: Vec<Who> = self.connections_of(&owner).cloned().collect();
+            for who in here {
+                self.listen(&who, room, Why::Member);
+            }
+        }
+    }
+
+    pub(super) fn listen(&mut self, who: &Who, room: &RoomId, why: Why) {
+        let Some(connected) = self.connections.get_mut(who) else { return };
+        let user = &who.user;
         if !connected.rooms.contains(room) {
             connected.rooms.reserve_exact(1);
             connected.rooms.push(room.clone());
         }
         let seats = self.streams.entry(room.clone()).or_default();
-        seats.add(generation, &connected.user, &connected.mailbox, why);
-        if let Some(held) = seats.receivers.get_mut(&connected.user) {
+        seats.add(who.generation, user, &connected.mailbox, why);
+        if let Some(held) = seats.receivers.get_mut(user) {
             held.member |= why.is_member();
         }
-        if let Some(until) = seats.no_longer_wait_for(&connected.user) {
-            self.ends.remove(&(until, room.clone(), connected.user.clone()));
+        if let Some(until) = seats.no_longer_wait_for(user) {
+            self.ends.remove(&(until, room.clone(), user.clone()));
         }
-        seats.open(room, &connected.user);
+        seats.open(room, user);
     }
 
     /// A connection has left a room. Who is on the roster receives its messages all the same.
-    pub(super) fn leave(&mut self, generation: Generation, room: &RoomId) {
-        let Some(connected) = self.connections.get_mut(&generation) else { return };
+    pub(super) fn leave(&mut self, who: &Who, room: &RoomId) {
+        let Who { user, generation } = who;
+        let Some(connected) = self.connections.get_mut(who) else { return };
         let Some(seats) = self.streams.get_mut(room) else { return };
-        let Some(listener) = seats.listener(generation) else { return };
-        let user = connected.user.clone();
+        let Some(listener) = seats.listener(*generation) else { return };
         if listener.why.is_member() {
             listener.why = Why::Member;
-            seats.untell(generation);
-            seats.open(room, &user);
+            seats.untell(*generation);
+            seats.open(room, user);
             return;
         }
         connected.rooms.retain(|known| known != room);
-        seats.remove(generation);
-        let others = seats.of_user(&user).next().is_some();
-        if !others && seats.awaited_until(&user).is_none() {
-            self.end(room, &user);
+        seats.remove(*generation);
+        let others = seats.of_user(user).next().is_some();
+        if !others && seats.awaited_until(user).is_none() {
+            self.end(room, user);
         }
         self.forget_if_empty(room);
     }
@@ -88,8 +132,9 @@ impl Hub {
     }
 
     /// A connection is gone. For a while its user's place is kept here: they may be back at once.
-    pub(super) fn detach(&mut self, now: Timestamp, generation: Generation, how: Detach) {
-        let Some(Connected { user, rooms, .. }) = self.connections.remove(&generation) else { return };
+    pub(super) fn detach(&mut self, now: Timestamp, who: Who, how: Detach) {
+        let Some(Connected { rooms, .. }) = self.connections.remove(&who) else { return };
+        let Who { user, generation } = who;
         let limits = &self.world.limits;
         let wait = match how {
             Detach::Finished | Detach::Kicked => Duration::ZERO,
@@ -120,18 +165,25 @@ impl Hub {
     pub(super) fn stands(
         &mut self,
         now: Timestamp,
-        generation: Generation,
+        who: &Who,
         room: &RoomId,
         standing: Standing,
         roster: Roster,
     ) {
-        let Some(connected) = self.connections.get(&generation) else { return };
-        let user = connected.user.clone();
+        if !self.connections.contains_key(who) {
+            return;
+        }
+        let waits = standing.cursor < standing.head;
+        if room.inbox_of().is_some() && !waits && !self.streams.contains_key(room) {
+            return;
+        }
+        self.open_inbox(room);
+        let user = &who.user;
         let seats = self.streams.entry(room.clone()).or_default();
         seats.head = seats.head.max(standing.head);
         let member = roster == Roster::On;
         // Their place costs nothing while there is nothing for them.
-        if standing.cursor < standing.head || !member {
+        if waits || !member {
             let held = seats.receivers.entry(user.clone()).or_insert_with(|| {
                 let receiver = Receiver::new(standing.cursor, standing.head);
                 Held { receiver, member, until: None }
@@ -139,18 +191,18 @@ impl Hub {
             held.member |= member;
         }
         if member {
-            return self.listen(generation, room, Why::Member);
+            return self.listen(who, room, Why::Member);
         }
-        if seats.of_user(&user).next().is_some() {
-            return seats.open(room, &user);
+        if seats.of_user(user).next().is_some() {
+            return seats.open(room, user);
         }
         // They were in the room when the server ended: they have as long to come back as anybody who was lost.
         let until = now + self.world.limits.grace;
-        if let Some(held) = seats.receivers.get_mut(&user)
+        if let Some(held) = seats.receivers.get_mut(user)
             && held.until.is_none()
         {
             held.until = Some(until);
-            self.ends.insert((until, room.clone(), user));
+            self.ends.insert((until, room.clone(), user.clone()));
         }
     }
 
@@ -167,7 +219,8 @@ impl Hub {
                 listener.why = Why::Present;
             } else if let Some(gone) = seats.remove(generation) {
                 gone.mailbox.deliver(Delivery::Stream(StreamDelivery::Closed(room.clone())));
-                if let Some(connected) = self.connections.get_mut(&generation) {
+                let who = Who { user: user.clone(), generation };
+                if let Some(connected) = self.connections.get_mut(&who) {
                     connected.rooms.retain(|known| known != room);
                 }
             }
@@ -176,9 +229,11 @@ impl Hub {
     }
 
     /// A connection was told of messages up to a place before it listened: between the two there may have been more.
-    pub(super) fn catch_up(&mut self, generation: Generation, room: RoomId, after: Seq) {
-        let Some(connected) = self.connections.get(&generation) else { return };
-        let (store, user) = (Arc::clone(&self.world.store), connected.user.clone());
+    pub(super) fn catch_up(&mut self, who: Who, room: RoomId, after: Seq) {
+        if !self.connections.contains_key(&who) {
+            return;
+        }
+        let (store, Who { user, generation }) = (Arc::clone(&self.world.store), who);
         self.line.join(async move {
             let result = store.subscribe(&room, &user).await;
             Done::CaughtUp { generation, room, user, after, result }

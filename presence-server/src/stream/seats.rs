@@ -10,7 +10,7 @@ use presence_core::time::Timestamp;
 
 use crate::connection::mailbox::Mailbox;
 
-/// A stream that somebody listens to, or that has news. Small, since every connection has an inbox.
+/// A stream that somebody listens to, or that has news.
 #[derive(Default)]
 pub(super) struct Seats {
     /// In the order of generations.

@@ -6,13 +6,15 @@ use super::{Drive, Step};
 
 impl Drive {
     pub(super) fn carry_out_stream(&mut self, command: StreamCommand) -> Step {
-        let (generation, streams) = (self.generation, self.shared.streams.clone());
+        let streams = self.shared.streams.clone();
+        // Nobody is known to a stream who is not known.
+        let Some(who) = self.who() else { return Step::Done };
         match command {
             StreamCommand::Listen { room, after } => {
-                return Step::wait(async move { streams.listen(generation, room, after).await });
+                return Step::wait(async move { streams.listen(who, room, after).await });
             }
             StreamCommand::Leave { room } => {
-                return Step::wait(async move { streams.leave(generation, room).await });
+                return Step::wait(async move { streams.leave(who, room).await });
             }
             StreamCommand::Publish(publish) => {
                 let (correlation, reference) = (self.correlation().into(), publish.reference.clone());
@@ -22,7 +24,7 @@ impl Drive {
                 }
             }
             StreamCommand::Acknowledge { room, seq, unsure } => {
-                return Step::wait(async move { streams.acknowledge(generation, room, seq, unsure).await });
+                return Step::wait(async move { streams.acknowledge(who, room, seq, unsure).await });
             }
             StreamCommand::Fetch(fetch) => streams.fetch(fetch, &self.mailbox),
             StreamCommand::Sync(sync) => streams.sync(*sync, &self.mailbox),
