@@ -1,6 +1,7 @@
 //! One connection's task: one loop, one place that waits, one place that writes.
 
 mod asks;
+mod owner;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::{Frame, Mark, Message};
-use presence_core::id::{Generation, UserId};
+use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
-use presence_core::session::{Credentials, Quality, Session, SessionOutput};
+use presence_core::session::{Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
@@ -22,7 +23,6 @@ use super::mailbox::{Mail, Mailbox, Question};
 use super::status::ConnectionStatus;
 use super::trace::Watchers;
 use super::{Connections, Places};
-use crate::limits::{Refused, UserPlace};
 use crate::stream::Who;
 
 /// How long a closing connection may take to say goodbye.
@@ -216,47 +216,6 @@ impl Drive {
             SessionOutput::Close(reason) => return Step::Close(reason),
         }
         Step::Done
-    }
-
-    fn verify(&mut self, credentials: Credentials) {
-        let (address, shared) = (self.transport.info().peer.ip(), Arc::clone(&self.shared));
-        if let Err(refused) = shared.addresses.check_auth(address) {
-            return self.turn_away(refused);
-        }
-        let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| {
-            shared.addresses.failed_auth(address);
-            error.answer()
-        });
-        self.session.handle_verified(shared.clock.now(), credentials, verdict);
-    }
-
-    fn turn_away(&mut self, refused: Refused) {
-        self.shared.metrics.refused(refused.bound);
-        let error = CommandError::new(ErrorCode::RateLimited, refused.bound.sentence());
-        self.session.handle_crowded(&error.retry_after(refused.retry_after));
-    }
-
-    /// Whose it is; also once the session is over, which forgets that.
-    fn user(&self) -> Option<&UserId> {
-        self.places.user.as_ref().map(UserPlace::user)
-    }
-
-    /// As which connection of whom it is known to streams.
-    fn who(&self) -> Option<Who> {
-        let generation = self.generation;
-        self.user().map(|user| Who { user: user.clone(), generation })
-    }
-
-    /// Takes a place among the connections of its user, unless it has one, and pays together with them.
-    fn take_place(&mut self, user: &UserId) -> Result<(), Refused> {
-        let place = match self.places.user.take() {
-            Some(place) => place,
-            None => self.shared.users().enter(user)?,
-        };
-        self.session.share_budget(Arc::clone(place.budget()));
-        self.places.user = Some(place);
-        self.places.unknown = None;
-        Ok(())
     }
 
     /// The name in the logs of the message that was received last.
