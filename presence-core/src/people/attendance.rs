@@ -2,48 +2,16 @@
 //! Sans-I/O: a driver says what connections do and what time it is, and asks what has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::standing::{Availability, Standing};
 use crate::id::{ConnectionId, SessionId, UserId};
 use crate::limits::Limits;
 use crate::profile::Profile;
 use crate::shard::Detach;
 use crate::time::{Now, Timestamp, WallTime};
-
-/// Whether a user is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Availability {
-    /// At least one session is in use.
-    Online,
-    /// All sessions are idle.
-    Away,
-    /// There is no session.
-    Offline,
-}
-
-impl Availability {
-    /// Every one of them, for documents.
-    pub const ALL: [Availability; 3] = [Self::Online, Self::Away, Self::Offline];
-
-    /// As the wire writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Online => "online",
-            Self::Away => "away",
-            Self::Offline => "offline",
-        }
-    }
-}
-
-/// How a user stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether they are here.
-    pub availability: Availability,
-    /// When they were last seen online: now for one who is connected; `None`: never.
-    pub last_online: Option<WallTime>,
-}
 
 /// Everybody who is here. `L` is how a connection is reached; the model does not look into it.
 #[derive(Debug)]
@@ -61,20 +29,28 @@ pub struct Attendance<L> {
 /// One user.
 #[derive(Debug)]
 struct Attendant<L> {
-    connections: Vec<Line<L>>,
-    held: Vec<Held>,
+    /// In the order in which their connections came; never empty.
+    sittings: Vec<Sitting<L>>,
     /// When the newest of the connections that are gone went.
     left_at: WallTime,
 }
 
+/// A connection of a session, or what is left of one.
 #[derive(Debug)]
-struct Line<L> {
-    id: ConnectionId,
+struct Sitting<L> {
     session: SessionId,
     active: bool,
     /// What it says of its user, if it has said anything.
     said: Option<Arc<Profile>>,
-    link: L,
+    line: Line<L>,
+}
+
+#[derive(Debug)]
+enum Line<L> {
+    /// It is there.
+    Open { id: ConnectionId, link: L },
+    /// It is gone, and the session may come back.
+    Lost { until: Timestamp },
 }
 
 /// A session that an earlier life of the server left in a room.
@@ -90,26 +66,15 @@ pub struct LeftBehind {
     pub last_seen: WallTime,
 }
 
-/// A session without a connection, which may come back.
-#[derive(Debug)]
-struct Held {
-    session: SessionId,
-    active: bool,
-    said: Option<Arc<Profile>>,
-    until: Timestamp,
-}
-
 impl<L> Default for Attendant<L> {
     fn default() -> Self {
-        Self { connections: Vec::new(), held: Vec::new(), left_at: WallTime::default() }
+        Self { sittings: Vec::new(), left_at: WallTime::default() }
     }
 }
 
 impl<L> Attendant<L> {
     fn availability(&self) -> Availability {
-        let connected = self.connections.iter().map(|line| line.active);
-        let mut active = connected.chain(self.held.iter().map(|held| held.active));
-        match (self.is_gone(), active.any(|active| active)) {
+        match (self.is_gone(), self.sittings.iter().any(|sitting| sitting.active)) {
             (true, _) => Availability::Offline,
             (false, true) => Availability::Online,
             (false, false) => Availability::Away,
@@ -117,7 +82,38 @@ impl<L> Attendant<L> {
     }
 
     fn is_gone(&self) -> bool {
-        self.connections.is_empty() && self.held.is_empty()
+        self.sittings.is_empty()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.sittings.iter().any(Sitting::is_open)
+    }
+
+    fn of_connection(&mut self, connection: ConnectionId) -> Option<&mut Sitting<L>> {
+        self.sittings.iter_mut().find(|sitting| sitting.is_of(connection))
+    }
+
+    fn sit(&mut self, sitting: Sitting<L>) {
+        // Most users have one connection.
+        self.sittings.reserve_exact(1);
+        self.sittings.push(sitting);
+    }
+}
+
+impl<L> Sitting<L> {
+    fn is_open(&self) -> bool {
+        self.lost_until().is_none()
+    }
+
+    fn is_of(&self, connection: ConnectionId) -> bool {
+        matches!(self.line, Line::Open { id, .. } if id == connection)
+    }
+
+    fn lost_until(&self) -> Option<Timestamp> {
+        match self.line {
+            Line::Open { .. } => None,
+            Line::Lost { until } => Some(until),
+        }
     }
 }
 
@@ -144,18 +140,15 @@ impl<L> Attendance<L> {
     ) {
         let Self { users, graces, .. } = self;
         let attendant = users.entry(user.clone()).or_default();
-        attendant.held.retain(|held| {
-            let comes_back = held.session == *session;
-            if comes_back {
-                graces.remove(&(held.until, user.clone(), session.clone()));
+        attendant.sittings.retain(|sitting| match sitting.lost_until() {
+            Some(until) if sitting.session == *session => {
+                graces.remove(&(until, user.clone(), session.clone()));
+                false
             }
-            !comes_back
+            _ => !sitting.is_of(connection),
         });
-        attendant.connections.retain(|line| line.id != connection);
-        // Most users have one connection.
-        attendant.connections.reserve_exact(1);
-        let session = session.clone();
-        attendant.connections.push(Line { id: connection, session, active: true, said: None, link });
+        let line = Line::Open { id: connection, link };
+        attendant.sit(Sitting { session: session.clone(), active: true, said: None, line });
         self.note(user);
         self.saw(user, now.wall);
     }
@@ -164,15 +157,15 @@ impl<L> Attendance<L> {
     pub fn detach(&mut self, now: Now, user: &UserId, connection: ConnectionId, how: Detach) {
         let grace = self.grace_of(how);
         let Some(attendant) = self.users.get_mut(user) else { return };
-        let Some(index) = attendant.connections.iter().position(|line| line.id == connection) else { return };
-        let line = attendant.connections.remove(index);
+        let index = attendant.sittings.iter().position(|sitting| sitting.is_of(connection));
+        let Some(sitting) = index.map(|index| attendant.sittings.remove(index)) else { return };
         attendant.left_at = attendant.left_at.max(now.wall);
-        let is_taken_over = attendant.connections.iter().any(|other| other.session == line.session);
+        let is_taken_over =
+            attendant.sittings.iter().any(|other| other.is_open() && other.session == sitting.session);
         if let Some(grace) = grace.filter(|grace| !grace.is_zero() && !is_taken_over) {
             let until = now.at + grace;
-            self.graces.insert((until, user.clone(), line.session.clone()));
-            let Line { session, active, said, .. } = line;
-            attendant.held.push(Held { session, active, said, until });
+            self.graces.insert((until, user.clone(), sitting.session.clone()));
+            attendant.sit(Sitting { line: Line::Lost { until }, ..sitting });
         }
         self.note(user);
         self.saw(user, now.wall);
@@ -194,45 +187,52 @@ impl<L> Attendance<L> {
         let attendant = self.users.entry(user.clone()).or_default();
         attendant.left_at = attendant.left_at.max(last_seen);
         // It may have been in several rooms.
-        if !attendant.held.iter().any(|held| held.session == session) {
+        let is_held = |sitting: &Sitting<L>| !sitting.is_open() && sitting.session == session;
+        if !attendant.sittings.iter().any(is_held) {
             self.graces.insert((until, user.clone(), session.clone()));
-            attendant.held.push(Held { session, active, said: Some(profile), until });
+            let line = Line::Lost { until };
+            attendant.sit(Sitting { session, active, said: Some(profile), line });
         }
     }
 
     /// What a connection says of its user.
     pub fn set_said(&mut self, connection: ConnectionId, said: Arc<Profile>) {
         let attendant = self.users.get_mut(&said.id);
-        let lines = attendant.map(|attendant| attendant.connections.iter_mut());
-        if let Some(line) = lines.into_iter().flatten().find(|line| line.id == connection) {
-            line.said = (*said != Profile::of_user(said.id.clone())).then_some(said);
+        if let Some(sitting) = attendant.and_then(|attendant| attendant.of_connection(connection)) {
+            sitting.said = (*said != Profile::of_user(said.id.clone())).then_some(said);
         }
     }
 
     /// What the newest connection says of a user that says anything; of one who is waited for, what it said.
     pub fn said(&self, user: &UserId) -> Option<&Arc<Profile>> {
         let attendant = self.users.get(user)?;
-        let connected = attendant.connections.iter().rev().filter_map(|line| line.said.as_ref());
-        connected.chain(attendant.held.iter().rev().filter_map(|held| held.said.as_ref())).next()
+        let said = |open| {
+            let of_these = attendant.sittings.iter().rev().filter(move |sitting| sitting.is_open() == open);
+            of_these.filter_map(|sitting| sitting.said.as_ref()).next()
+        };
+        said(true).or_else(|| said(false))
     }
 
     /// A connection is in use, or idle.
     pub fn set_active(&mut self, user: &UserId, connection: ConnectionId, active: bool) {
         let attendant = self.users.get_mut(user);
-        let lines = attendant.map(|attendant| attendant.connections.iter_mut());
-        let line = lines.into_iter().flatten().find(|line| line.id == connection);
-        if let Some(line) = line.filter(|line| line.active != active) {
-            line.active = active;
+        let sitting = attendant.and_then(|attendant| attendant.of_connection(connection));
+        if let Some(sitting) = sitting.filter(|sitting| sitting.active != active) {
+            sitting.active = active;
             self.note(user);
         }
     }
 
     /// The sessions of a user that are waited for are waited for no more.
     pub fn dismiss(&mut self, user: &UserId) {
-        let Some(attendant) = self.users.get_mut(user) else { return };
-        for held in std::mem::take(&mut attendant.held) {
-            self.graces.remove(&(held.until, user.clone(), held.session));
-        }
+        let Self { users, graces, .. } = self;
+        let Some(attendant) = users.get_mut(user) else { return };
+        attendant.sittings.retain(|sitting| {
+            if let Some(until) = sitting.lost_until() {
+                graces.remove(&(until, user.clone(), sitting.session.clone()));
+            }
+            sitting.is_open()
+        });
         self.note(user);
     }
 
@@ -241,7 +241,7 @@ impl<L> Attendance<L> {
         while self.graces.first().is_some_and(|(until, _, _)| *until <= now) {
             let Some((_, user, session)) = self.graces.pop_first() else { return };
             if let Some(attendant) = self.users.get_mut(&user) {
-                attendant.held.retain(|held| held.session != session);
+                attendant.sittings.retain(|sitting| sitting.is_open() || sitting.session != session);
             }
             self.note(&user);
         }
@@ -255,15 +255,13 @@ impl<L> Attendance<L> {
     /// Notes that everybody who is connected is online now, and goes on from `after` with at most `limit` of them. Gives
     /// the last, if there are more.
     pub fn beat(&mut self, now: Now, after: Option<&UserId>, limit: usize) -> Option<UserId> {
-        use std::ops::Bound;
-
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = self.users.range::<UserId, _>((start, Bound::Unbounded));
         let mut last = None;
         let mut connected = Vec::new();
         for (user, attendant) in rest.by_ref().take(limit) {
             last = Some(user.clone());
-            connected.extend((!attendant.connections.is_empty()).then(|| user.clone()));
+            connected.extend(attendant.is_connected().then(|| user.clone()));
         }
         let more = rest.next().is_some();
         for user in connected {
@@ -276,7 +274,7 @@ impl<L> Attendance<L> {
     /// is said of them later is then never earlier (P15).
     pub fn standing(&self, user: &UserId, wall: WallTime) -> Option<Standing> {
         let attendant = self.users.get(user)?;
-        let last_online = if attendant.connections.is_empty() { attendant.left_at } else { wall };
+        let last_online = if attendant.is_connected() { wall } else { attendant.left_at };
         Some(Standing { availability: attendant.availability(), last_online: Some(last_online) })
     }
 
@@ -288,7 +286,11 @@ impl<L> Attendance<L> {
     /// How the connections of a user are reached.
     pub fn links(&self, user: &UserId) -> impl Iterator<Item = &L> {
         let attendant = self.users.get(user);
-        attendant.into_iter().flat_map(|attendant| attendant.connections.iter().map(|line| &line.link))
+        let lines = attendant.into_iter().flat_map(|attendant| &attendant.sittings);
+        lines.filter_map(|sitting| match &sitting.line {
+            Line::Open { link, .. } => Some(link),
+            Line::Lost { .. } => None,
+        })
     }
 
     /// How many users are here.

@@ -3,11 +3,13 @@
 
 mod attendance;
 mod record;
+mod standing;
 mod watchers;
 
-pub use attendance::{Attendance, Availability, LeftBehind, Standing};
+pub use attendance::{Attendance, LeftBehind};
 pub use record::{
     Document, DocumentKey, Invitation, InvitationAnswer, Person, PersonPatch, Revision, RosterMember,
     Username, UsernameError,
 };
+pub use standing::{Availability, Standing};
 pub use watchers::{TooMany, Watchers};
