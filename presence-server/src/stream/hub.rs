@@ -285,7 +285,7 @@ impl Hub {
         if seats.fresh_since.replace(now).is_none() {
             self.fresh.push_back((now, room.clone()));
         }
-        seats.wake(&room, seq, arrived);
+        let late = seats.wake(&room, seq, arrived);
         debug!(
             %room,
             seq = seq.number(),
@@ -293,6 +293,9 @@ impl Hub {
             listeners = seats.listeners().len(),
             "message handed out"
         );
+        for who in late {
+            self.catch_up(who, room.clone(), Seq::new(seq.number() - 1));
+        }
         if let Some(receiver) = own
             && receiver.acked().next() == seq
             && receiver.acknowledge(seq)

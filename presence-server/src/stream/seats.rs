@@ -8,6 +8,7 @@ use presence_core::session::{Delivery, StreamDelivery};
 use presence_core::stream::{Opened, Receiver, Seq, Tail};
 use presence_core::time::Timestamp;
 
+use super::Who;
 use crate::connection::mailbox::Mailbox;
 
 /// A stream that somebody listens to, or that has news.
@@ -246,21 +247,22 @@ impl Seats {
         }
     }
 
-    /// There is a new message, which is `seq` and in the tail: everybody is woken, or told. The last one measures.
-    pub(super) fn wake(&mut self, room: &RoomId, seq: Seq, arrived: std::time::Duration) {
+    /// There is a new message, which is `seq` and in the tail: everybody is woken, or told. The last one measures. Gives
+    /// those who came when it was on its way already, so that nobody has asked where they stand; they count as asked for.
+    pub(super) fn wake(&mut self, room: &RoomId, seq: Seq, arrived: std::time::Duration) -> Vec<Who> {
+        let mut late = Vec::new();
         let tail = self.tail();
         let last = self.listeners.len().saturating_sub(1);
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if !listener.told {
-                let before = Seq::new(seq.number() - 1);
-                // The store did not say where they stand: they get what is new, and nothing is kept for them.
-                let held = self.receivers.entry(listener.user.clone()).or_insert_with(|| {
-                    let receiver = Receiver::new(before, before);
-                    Held { receiver, member: listener.why.is_member(), until: None }
-                });
+                let Some(held) = self.receivers.get(&listener.user) else {
+                    listener.known = true;
+                    late.push(Who { user: listener.user.clone(), generation: listener.generation });
+                    continue;
+                };
                 let (room, tail, receiver) = (room.clone(), tail.clone(), held.receiver.clone());
                 // As it is now: another device may acknowledge the message before this one looks.
-                let from = receiver.acked().min(before);
+                let from = receiver.acked().min(Seq::new(seq.number() - 1));
                 listener.mailbox.deliver(opened(room, tail, receiver, from));
                 listener.told = true;
             }
@@ -270,6 +272,7 @@ impl Seats {
                 listener.mailbox.wake();
             }
         }
+        late
     }
 }
 
