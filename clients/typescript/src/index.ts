@@ -1,0 +1,3 @@
+// The package's main entry: clients and rooms, for any framework or none.
+export type * from "./api.ts";
+export { type ErrorCode, PresenceError } from "./errors.ts";

@@ -1,0 +1,30 @@
+// Builds the package: one ES module for each entry of `exports`, and what they share in chunks of its own.
+import { existsSync } from "node:fs";
+import { defineConfig, type UserConfig } from "vite";
+
+// Each entry of the package, by the name of its file in `dist`. What is not written yet is left out.
+const entries = new Map([
+  ["index", "src/index.ts"],
+  ["people", "src/people.ts"],
+  ["tabs", "src/tabs.ts"],
+  ["react", "src/react/index.ts"],
+  ["parts", "src/parts/index.ts"],
+]);
+
+const config: UserConfig = defineConfig({
+  build: {
+    target: "es2022",
+    sourcemap: true,
+    minify: true,
+    lib: {
+      entry: Object.fromEntries([...entries].filter(([, path]) => existsSync(path))),
+      formats: ["es"],
+    },
+    rolldownOptions: {
+      external: [/^react(-dom)?(\/|$)/u],
+      output: { chunkFileNames: "shared-[name].js", minify: true },
+    },
+  },
+});
+
+export default config;
