@@ -5,7 +5,15 @@ const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.{ts,tsx}"] } },
-      { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 } },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          execArgv: ["--experimental-websocket"],
+        },
+      },
     ],
   },
 });
