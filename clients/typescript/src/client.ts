@@ -231,6 +231,8 @@ export function createClient(options: ClientOptions): Client {
         return streams.receive(message.item);
       case "messages_dropped":
         return streams.dropped(message.dropped);
+      case "ping":
+        return streams.setTime(message.timestamp);
       case "user_status":
         return watching.receive(message.users);
       case "user_profile_updated":

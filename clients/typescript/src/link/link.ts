@@ -190,7 +190,7 @@ export function createLink(
           wire?.send({ type: "pong", timestamp: message.timestamp });
         }
         if (message.rtt !== null) set(state, { rtt: message.rtt });
-        return;
+        return events.received(message);
       case "server_draining":
         retryAfter = message.retryAfter;
         return;

@@ -55,7 +55,9 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
   /** What has come while it is not known what was missed before it; `null` if nothing was. */
   let held: (StreamItem | Dropped)[] | null = null;
   let isReplaced = false;
+  /** The server's time when it was last heard, and when it was last heard before the connection was lost. */
   let time = 0;
+  let seenUntil = 0;
   let timer: Release = () => {};
   let failed = 0;
 
@@ -180,7 +182,7 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
       if (!held) return done();
       // Of a new history what came since is asked for, by the clock: its places are not these.
       const places = isReplaced ? [] : [...streams].map(([room, { place }]) => [room, place] as const);
-      ask(Math.max(time - OVERLAP, 0), Object.fromEntries(places), done);
+      ask(Math.max(seenUntil - OVERLAP, 0), Object.fromEntries(places), done);
     },
     replaced() {
       isReplaced = true;
@@ -192,7 +194,10 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
       timer();
       unacked.clear();
       // Before the first connection nothing was missed.
-      if (time > 0) held = [];
+      if (time === 0) return;
+      // Of several losses without a sync between them the first counts.
+      if (!held) seenUntil = time;
+      held = [];
     },
     clear() {
       timer();
