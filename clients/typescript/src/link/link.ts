@@ -115,7 +115,7 @@ export function createLink(
     listeners.notify();
   }
 
-  const isOpen = (): boolean => state.status === "syncing" || state.status === "live";
+  const isOpen = (): boolean => wire !== null && (state.status === "syncing" || state.status === "live");
 
   /** Lets go of the present connection, or of the try to get one. */
   function drop(code: number): void {
@@ -128,11 +128,7 @@ export function createLink(
     old?.close(code);
     answers.clear();
     facts = { ...facts, rtt: null };
-    if (wasOpen) {
-      // Whoever hears of it must not send into what is gone.
-      state = { status: "idle" };
-      events.lost();
-    }
+    if (wasOpen) events.lost();
   }
 
   function begin(reason: TokenRequest["reason"] = "connect"): void {
@@ -189,7 +185,7 @@ export function createLink(
         if (state.status !== "idle" && "transport" in state && state.transport === "sse") {
           wire?.send({ type: "pong", timestamp: message.timestamp });
         }
-        if (message.rtt !== null) set(state, { rtt: message.rtt });
+        if (message.rtt !== null && message.rtt !== facts.rtt) set(state, { rtt: message.rtt });
         return events.received(message);
       case "server_draining":
         retryAfter = message.retryAfter;
