@@ -5,6 +5,7 @@ import { defineConfig, type UserConfig } from "vite";
 // Each entry of the package, by the name of its file in `dist`. What is not written yet is left out.
 const entries = new Map([
   ["index", "src/index.ts"],
+  ["presence", "src/presence.ts"],
   ["people", "src/people.ts"],
   ["tabs", "src/tabs.ts"],
   ["react", "src/react/index.ts"],

@@ -1,13 +1,17 @@
 // Whether anybody is at this page: hidden, or long without a key or a pointer, it is idle. It is never a leave.
 import type { Env, PageEvent, Release } from "./api.ts";
 
+/** After how long without a key or a pointer a page is idle. */
+const IDLE_AFTER = 5 * 60_000;
+
 export interface Activity {
   readonly isActive: () => boolean;
   readonly stop: () => void;
 }
 
 /** Calls `changed` whenever somebody comes to the page or leaves it alone. `idleAfter` 0: only hiding counts. */
-export function createActivity(env: Env, idleAfter: number, changed: (active: boolean) => void): Activity {
+export function createActivity(env: Env, idleAfter: number | undefined, changed: (active: boolean) => void): Activity {
+  const wait = idleAfter ?? IDLE_AFTER;
   let isIdle = false;
   let wasActive = env.page.visible();
   let timer: Release = () => {};
@@ -21,7 +25,7 @@ export function createActivity(env: Env, idleAfter: number, changed: (active: bo
   const use = (): void => {
     isIdle = false;
     timer();
-    if (idleAfter > 0) timer = env.after(idleAfter, rest);
+    if (wait > 0) timer = env.after(wait, rest);
   };
   const rest = (): void => {
     isIdle = true;

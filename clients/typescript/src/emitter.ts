@@ -37,7 +37,6 @@ export function createEmitter<Events>(guard: Guard): Emitter<Events> {
 export interface Listeners {
   readonly subscribe: (listener: () => void) => Release;
   readonly notify: () => void;
-  readonly count: () => number;
 }
 
 export function createListeners(guard: Guard): Listeners {
@@ -53,6 +52,5 @@ export function createListeners(guard: Guard): Listeners {
     notify() {
       for (const listener of [...listeners]) guard(listener);
     },
-    count: () => listeners.size,
   };
 }

@@ -1,7 +1,5 @@
 // What is outside, as browsers have it; and what Node and workers have of that.
-import type { Env, OpenTransport, Page, PageEvent, TransportKind } from "./api.ts";
-import { openSocket } from "./link/socket.ts";
-import { openStream } from "./link/stream.ts";
+import type { Env, Page, PageEvent } from "./api.ts";
 
 /** How often a key or a pointer is worth telling, in milliseconds. */
 const USED_EVERY = 5_000;
@@ -80,17 +78,10 @@ function claim(name: string, signal: AbortSignal): Promise<boolean> {
   });
 }
 
-function transports(): ReadonlyMap<TransportKind, OpenTransport> {
-  const all = new Map<TransportKind, OpenTransport>([
-    ["ws", openSocket],
-    ["sse", openStream],
-  ]);
-  if (typeof WebSocket === "undefined") all.delete("ws");
-  return all;
-}
-
 /** What is outside here and now, unless `own` says otherwise. */
-export function createEnv(own: Partial<Env>): Env {
+export function createEnv(own: Partial<Env>, transports: Env["transports"]): Env {
+  // A WebSocket that is not there is not tried.
+  const ways = [...transports].filter(([kind]) => kind !== "ws" || typeof WebSocket !== "undefined");
   return {
     now: Date.now,
     after,
@@ -98,10 +89,10 @@ export function createEnv(own: Partial<Env>): Env {
     random: Math.random,
     uniqueId,
     page,
-    storage: own.storage === undefined ? sessionStore() : own.storage,
+    storage: sessionStore(),
     claim,
     fetch: (input, init) => fetch(input, init),
-    transports: own.transports ?? transports(),
+    transports: new Map(ways),
     ...own,
   };
 }

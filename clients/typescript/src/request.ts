@@ -1,35 +1,48 @@
 // Requests to the server's HTTP interface, with the client's credentials.
 import type { Env, HttpAnswer, RequestOptions } from "./api.ts";
-import { PresenceError } from "./errors.ts";
+import { type ErrorCode, PresenceError } from "./errors.ts";
 import type { Credentials } from "./link/credentials.ts";
-import { readHttpError } from "./wire/errors.ts";
-import { json } from "./wire/fields.ts";
+import { readError } from "./wire/errors.ts";
+import { field, isObject, json } from "./wire/fields.ts";
 
-/** Makes one request; `userId` says for whom where nobody proves anything. */
+/** What a request needs of its client. */
+export interface Requester {
+  readonly env: Env;
+  readonly base: string;
+  readonly credentials: Credentials;
+  /** For whom it is, where nobody proves anything. */
+  readonly userId: string | null;
+}
+
+/** What went wrong with a request, whatever its answer's body is. */
+export async function httpError(answer: Response): Promise<PresenceError> {
+  const { status } = answer;
+  const body: unknown = await answer.json().catch(() => null);
+  const inner = isObject(body) ? field(body, "error") : null;
+  if (isObject(inner) && typeof field(inner, "code") === "string") return readError(inner, status);
+  const code: ErrorCode = status === 401 ? "unauthorized" : status === 412 ? "precondition_failed" : "unknown";
+  const seconds = Number(answer.headers.get("retry-after"));
+  return new PresenceError(code, `the server answered with ${status}`, { status, retryAfter: seconds * 1000 || null });
+}
+
+/** Makes one request. */
 export async function request(
-  env: Env,
-  base: string,
-  credentials: Credentials,
-  userId: string | null,
+  { env, base, credentials, userId }: Requester,
   method: string,
   path: string,
-  options: RequestOptions = {},
+  { body, headers: more, signal = new AbortController().signal }: RequestOptions = {},
 ): Promise<HttpAnswer> {
-  const signal = options.signal ?? new AbortController().signal;
   const token = await credentials.get("request", signal);
   const url = new URL(base + path);
-  if (token === null && userId !== null) url.searchParams.set("user_id", userId);
-  const headers = new Headers([...(options.headers ?? [])]);
+  const headers = new Headers([...(more ?? [])]);
   if (token !== null) headers.set("authorization", `Bearer ${token}`);
-  if (options.body !== undefined) headers.set("content-type", "application/json");
-  const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) };
-  let answer: Response;
-  try {
-    answer = await env.fetch(url, { method, headers, signal, ...body });
-  } catch (cause) {
+  else if (userId !== null) url.searchParams.set("user_id", userId);
+  if (body !== undefined) headers.set("content-type", "application/json");
+  const how = { method, headers, signal, ...(body !== undefined && { body: JSON.stringify(body) }) };
+  const answer = await env.fetch(url, how).catch((cause: unknown) => {
     throw new PresenceError("connection", "the server could not be reached", { cause });
-  }
+  });
+  if (!answer.ok) throw await httpError(answer);
   const said: unknown = await answer.json().catch(() => null);
-  if (!answer.ok) throw readHttpError(said, answer.status, answer.headers.get("retry-after"));
   return { status: answer.status, etag: answer.headers.get("etag"), body: json(said) };
 }

@@ -185,10 +185,10 @@ export function createLink(
         if (state.status !== "idle" && "transport" in state && state.transport === "sse") {
           wire?.send({ type: "pong", timestamp: message.timestamp });
         }
-        if (message.rtt !== null && message.rtt !== facts.rtt) set(state, { rtt: message.rtt });
+        if (message.rttMs !== null && message.rttMs !== facts.rtt) set(state, { rtt: message.rttMs });
         return events.received(message);
       case "server_draining":
-        retryAfter = message.retryAfter;
+        retryAfter = message.retryAfterMs;
         return;
       case "close":
         return ended(message.code, message.reason);
@@ -207,7 +207,7 @@ export function createLink(
     worked = state.transport;
     retryAfter = undefined;
     lastError = null;
-    patience = message.heartbeat + message.heartbeatTimeout;
+    patience = message.heartbeatMs + message.limits.heartbeatTimeoutMs;
     renewal = credentials.renewInTime((token) => {
       wire?.renew(token);
       send({ type: "auth", token }, (answer) => {

@@ -1,12 +1,11 @@
 // The way to a server over Server-Sent Events: they come down a stream, and what is said is posted.
 import type { Dial, JsonObject, Transport, TransportEvents } from "../api.ts";
-import { readHttpError } from "../wire/errors.ts";
+import { httpError } from "../request.ts";
 import { field, isObject } from "../wire/fields.ts";
 import { eventReader } from "./events.ts";
 
-/** As many messages as one post takes, with room to spare below the server's limit for a body. */
-const BATCH_MESSAGES = 100;
-const BATCH_CHARS = 60_000;
+/** As many messages as one post takes. */
+const BATCH = 100;
 
 /** After how long a post that was too much is made again, if the server does not say. */
 const POST_AGAIN = 1_000;
@@ -15,129 +14,109 @@ const POST_AGAIN = 1_000;
 export function openStream(dial: Dial, events: TransportEvents): Transport {
   const abort = new AbortController();
   let token = dial.token;
-  let connection: string | null = null;
-  let waiting: JsonObject[] = [];
-  let posting = false;
-  let over = false;
+  let connection: unknown;
+  let waiting: readonly JsonObject[] = [];
+  let isPosting = false;
+  let isOver = false;
 
-  const end = (code: number, reason: string, retryAfter?: number): void => {
-    if (over) return;
-    over = true;
+  const end = (code: number, reason: string, retryAfter?: number | null): void => {
+    if (isOver) return;
+    isOver = true;
     abort.abort();
-    events.closed(code, reason, retryAfter);
+    events.closed(code, reason, retryAfter ?? undefined);
   };
-  const headers = (): Record<string, string> => (token === null ? {} : { authorization: `Bearer ${token}` });
-
-  const take = (data: string): void => {
-    if (over) return;
-    if (connection === null) connection = connectionOf(data);
-    events.message(data);
-    void post();
+  const call = (path: string, more: RequestInit): Promise<Response> => {
+    const headers = new Headers(more.headers);
+    if (token !== null) headers.set("authorization", `Bearer ${token}`);
+    return dial.fetch(dial.base + path, { cache: "no-store", ...more, headers });
   };
 
   const listen = async (): Promise<void> => {
-    const url = `${dial.base}/sse?${dial.query}`;
-    const answer = await dial.fetch(url, { headers: headers(), signal: abort.signal, cache: "no-store" });
+    const answer = await call(`/sse?${dial.query}`, { signal: abort.signal });
     if (!answer.ok || !answer.body) {
-      const error = await errorOf(answer);
-      end(answer.status === 401 || answer.status === 403 ? 4501 : 1006, error.message, error.retryAfter ?? undefined);
-      return;
+      const { message, retryAfter } = await httpError(answer);
+      return end(answer.status === 401 || answer.status === 403 ? 4501 : 1006, message, retryAfter);
     }
-    const read = eventReader(take);
+    const read = eventReader((data) => {
+      if (isOver) return;
+      // The first message has the connection's name, to post to.
+      connection ??= nameIn(data);
+      events.message(data);
+      void post();
+    });
     const decoder = new TextDecoder();
     const reader = answer.body.getReader();
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) break;
+      if (done) return end(1006, "the stream has ended");
       read(decoder.decode(value, { stream: true }));
     }
-    end(1006, "the stream has ended");
   };
 
-  // One post at a time keeps what is said in order.
+  /** One post at a time keeps what is said in order. */
   const post = async (): Promise<void> => {
-    if (posting || connection === null) return;
-    posting = true;
+    if (isPosting || connection === undefined) return;
+    isPosting = true;
     try {
-      for (let most = BATCH_MESSAGES; waiting.length > 0; ) {
-        const batch = batchOf(waiting, most);
-        const answer = await dial.fetch(`${dial.base}/sse/${connection}`, {
-          method: "POST",
-          headers: { ...headers(), "content-type": "application/json" },
-          body: JSON.stringify(batch),
-          // What is said while the page goes still arrives.
-          keepalive: over,
-        });
-        if (answer.ok) {
-          waiting = waiting.slice(batch.length);
-          most = BATCH_MESSAGES;
-        } else if (answer.status === 429) {
-          const error = await errorOf(answer);
-          await new Promise((resolve) => setTimeout(resolve, error.retryAfter ?? POST_AGAIN));
-        } else if ((answer.status === 413 || answer.status === 400) && batch.length > 1) {
-          most = 1;
-        } else if (answer.status === 413 || answer.status === 400) {
-          waiting = waiting.slice(1);
-          refuse(batch[0], await answer.json());
-        } else {
-          end(1006, "the server does not know this stream any more");
-          return;
-        }
-        if (over && waiting.length === 0) abort.abort();
-      }
-    } catch {
-      end(1006, "what was said could not be posted");
-    } finally {
-      posting = false;
+      for (let most = BATCH; waiting.length > 0; ) most = await postSome(waiting.slice(0, most));
+      // A good-bye is out: that was all.
+      if (isOver) abort.abort();
+    } catch (cause) {
+      end(1006, String(cause));
     }
+    isPosting = false;
   };
 
-  /** A post that holds one message is the message's answer, as it would have come down the stream. */
-  const refuse = (message: JsonObject | undefined, body: unknown): void => {
-    const error = isObject(body) ? field(body, "error") : null;
-    if (isObject(error)) events.message(JSON.stringify({ ...error, type: "error", ref: message?.ref }));
+  /** Posts these, and says how many the next post may have. */
+  const postSome = async (batch: readonly JsonObject[]): Promise<number> => {
+    const headers = { "content-type": "application/json" };
+    // What is said while the page goes still arrives.
+    const answer = await call(`/sse/${connection}`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(batch),
+      keepalive: isOver,
+    });
+    const error = answer.ok ? null : await httpError(answer);
+    if (error === null) {
+      waiting = waiting.slice(batch.length);
+    } else if (answer.status === 429) {
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfter ?? POST_AGAIN));
+    } else if (answer.status !== 413 && answer.status !== 400) {
+      throw error;
+    } else if (batch.length === 1) {
+      // It is the message's own answer, as it would have come down the stream.
+      const { code, message } = error;
+      events.message(JSON.stringify({ type: "error", code, message, ref: batch[0]?.ref }));
+      waiting = waiting.slice(1);
+    } else {
+      return 1;
+    }
+    return BATCH;
   };
 
   listen().catch((cause: unknown) => end(1006, String(cause)));
   return {
     send(message) {
-      waiting.push(message);
+      waiting = [...waiting, message];
       void post();
     },
     renew(next) {
       token = next;
     },
     close(code) {
-      over = true;
+      isOver = true;
       // A good-bye still has to be posted; anything else ends with the stream.
-      if (code !== 1000 || (waiting.length === 0 && !posting)) abort.abort();
+      if (code !== 1000 || waiting.length === 0) abort.abort();
     },
   };
 }
 
-/** The beginning of what waits that fits into one post: at least one message. */
-function batchOf(waiting: readonly JsonObject[], most: number): readonly JsonObject[] {
-  let chars = 0;
-  const fits = (message: JsonObject, index: number): boolean => {
-    chars += JSON.stringify(message).length;
-    return index >= most || (index > 0 && chars > BATCH_CHARS);
-  };
-  const end = waiting.findIndex(fits);
-  return end < 0 ? waiting.slice() : waiting.slice(0, end);
-}
-
-/** The connection's name, which is in the first message. */
-function connectionOf(data: string): string | null {
+function nameIn(data: string): unknown {
   try {
     const message: unknown = JSON.parse(data);
-    const id = isObject(message) ? field(message, "connection_id") : null;
-    return typeof id === "string" ? id : null;
+    return isObject(message) ? field(message, "connection_id") : undefined;
   } catch {
-    return null;
+    return undefined;
   }
-}
-
-async function errorOf(answer: Response): Promise<ReturnType<typeof readHttpError>> {
-  const body: unknown = await answer.json().catch(() => null);
-  return readHttpError(body, answer.status, answer.headers.get("retry-after"));
 }

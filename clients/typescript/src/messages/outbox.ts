@@ -1,6 +1,7 @@
 // What is on its way to be stored: each message once, and those of a room in the order in which they were sent.
-import type { Env, Json, JsonObject, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
+import type { Json, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
 import { PresenceError } from "../errors.ts";
+import type { Host } from "../features.ts";
 import { isPassing } from "../room/mine.ts";
 import { field, isObject, json } from "../wire/fields.ts";
 import type { ServerMessage } from "../wire/messages.ts";
@@ -8,27 +9,14 @@ import type { ServerMessage } from "../wire/messages.ts";
 /** When to try again what the server has no time for, if it does not say. */
 const AGAIN = 1_000;
 
-/** What a client lends to its outbox. */
-export interface Office {
-  readonly env: Env;
-  readonly most: number;
-  readonly store: OutboxStore | null;
-  /** Whether messages to this room may go now. */
-  readonly mayGo: (room: string) => boolean;
-  readonly say: (message: JsonObject, answered: (message: ServerMessage) => void) => void;
-  readonly self: () => { readonly id: string | null; readonly name: string | null };
-  /** A message has become stored or failed. */
-  readonly delivered: (message: Message) => void;
-  /** What waits of a room has changed. */
-  readonly changed: (room: string) => void;
-  readonly error: (error: PresenceError) => void;
-}
+/** How many may wait. */
+const MOST = 500;
 
 export interface Outbox {
   readonly send: (room: string, data: Json, id?: string) => Promise<StoredMessage>;
   readonly resend: (room: string, id: string) => Promise<StoredMessage>;
   readonly discard: (room: string, id: string) => void;
-  /** What waits of a room, and what has failed. The same list until that changes. */
+  /** What waits of a room, and what has failed. */
   readonly of: (room: string) => readonly Message[];
   readonly has: (room: string, id: string) => boolean;
   /** How many wait. */
@@ -47,13 +35,16 @@ interface Letter {
   readonly reject: (error: PresenceError) => void;
 }
 
-const NOTHING: readonly Message[] = [];
-
-export function createOutbox(office: Office): Outbox {
-  const { env } = office;
+/** `changed` hears that what waits of a room has changed, `delivered` of each message that is stored or has failed. */
+export function createOutbox(
+  host: Host,
+  changed: (room: string) => void,
+  delivered: (message: Message) => void,
+): Outbox {
+  const { env } = host;
+  const { outboxStore: store, outboxMax = MOST } = host.options;
   /** By room, in the order of sending. */
   const letters = new Map<string, Letter[]>();
-  const shown = new Map<string, readonly Message[]>();
   let again: Release = () => {};
   let isSaving = false;
 
@@ -64,7 +55,6 @@ export function createOutbox(office: Office): Outbox {
     letters.get(room)?.find((one) => one.message.id === id);
 
   const save = (): void => {
-    const { store } = office;
     if (!store || isSaving) return;
     isSaving = true;
     queueMicrotask(async () => {
@@ -73,15 +63,14 @@ export function createOutbox(office: Office): Outbox {
       try {
         await store.save(entries);
       } catch (cause) {
-        office.error(new PresenceError("unknown", "what waits to be sent could not be kept", { cause }));
+        host.tell("error", new PresenceError("unknown", "what waits to be sent could not be kept", { cause }));
       }
     });
   };
 
-  const changed = (room: string): void => {
-    shown.delete(room);
+  const note = (room: string): void => {
     save();
-    office.changed(room);
+    changed(room);
   };
 
   const write = (entry: OutboxEntry): Letter => {
@@ -93,7 +82,7 @@ export function createOutbox(office: Office): Outbox {
     });
     // Nobody has to listen: what fails is shown as failed.
     promise.catch(() => {});
-    const { id: userId, name: userName } = office.self();
+    const { id: userId, name: userName } = host.self();
     const message: Message = { ...entry, key: entry.id, userId, userName, own: true, delivery: { state: "pending" } };
     return { message, inFlight: false, promise, resolve, reject };
   };
@@ -103,14 +92,14 @@ export function createOutbox(office: Office): Outbox {
     const others = (letters.get(room) ?? []).filter((one) => one !== letter);
     if (others.length > 0) letters.set(room, others);
     else letters.delete(room);
-    changed(room);
+    note(room);
   };
 
   const fail = (letter: Letter, error: PresenceError): void => {
     letter.message = { ...letter.message, delivery: { state: "failed", error } };
-    changed(letter.message.room);
+    note(letter.message.room);
     letter.reject(error);
-    office.delivered(letter.message);
+    delivered(letter.message);
   };
 
   const answered = (letter: Letter, answer: ServerMessage): void => {
@@ -121,11 +110,11 @@ export function createOutbox(office: Office): Outbox {
       const message: StoredMessage = {
         ...rest,
         timestamp,
-        userId: office.self().id,
+        userId: host.self().id,
         delivery: { state: "stored", seq, durability },
       };
       remove(letter);
-      office.delivered(message);
+      delivered(message);
       letter.resolve(message);
     } else if (answer.type === "error" && isPassing(answer.error)) {
       again();
@@ -141,17 +130,17 @@ export function createOutbox(office: Office): Outbox {
   const flush = (): void => {
     for (const [room, queue] of letters) {
       const first = queue.find(isPending);
-      if (!first || first.inFlight || !office.mayGo(room)) continue;
+      if (!first || first.inFlight || !host.isOpen() || host.isEntering(room)) continue;
       first.inFlight = true;
       const { id, data } = first.message;
-      office.say({ type: "message", room, id, data }, (answer) => answered(first, answer));
+      host.say({ type: "message", room, id, data }, (answer) => answered(first, answer));
     }
   };
 
   const post = (letter: Letter): Promise<StoredMessage> => {
     const { room } = letter.message;
     letters.set(room, [...(letters.get(room) ?? []), letter]);
-    changed(room);
+    note(room);
     flush();
     return letter.promise;
   };
@@ -164,21 +153,21 @@ export function createOutbox(office: Office): Outbox {
       for (const entry of entries.reverse()) {
         if (find(entry.room, entry.id)) continue;
         letters.set(entry.room, [write(entry), ...(letters.get(entry.room) ?? [])]);
-        changed(entry.room);
+        note(entry.room);
       }
       flush();
     } catch (cause) {
-      office.error(new PresenceError("unknown", "what was kept to be sent could not be read", { cause }));
+      host.tell("error", new PresenceError("unknown", "what was kept to be sent could not be read", { cause }));
     }
   };
-  if (office.store) void load(office.store);
+  if (store) void load(store);
 
   return {
     send(room, data, id = env.uniqueId()) {
       const known = find(room, id);
       if (known) return known.promise;
       const letter = write({ room, id, data: json(data), timestamp: env.now() });
-      if (pending().length < office.most) return post(letter);
+      if (pending().length < outboxMax) return post(letter);
       letter.reject(new PresenceError("outbox_full", "too many messages wait to be sent", { room }));
       return letter.promise;
     },
@@ -193,12 +182,7 @@ export function createOutbox(office: Office): Outbox {
       const letter = find(room, id);
       if (letter && !isPending(letter)) remove(letter);
     },
-    of(room) {
-      const list = shown.get(room) ?? (letters.get(room) ?? []).map((letter) => letter.message);
-      if (list.length === 0) return NOTHING;
-      shown.set(room, list);
-      return list;
-    },
+    of: (room) => (letters.get(room) ?? []).map((letter) => letter.message),
     has: (room, id) => find(room, id) !== undefined,
     pending: () => pending().length,
     flush,
@@ -211,7 +195,7 @@ export function createOutbox(office: Office): Outbox {
       const gone = pending();
       const rooms = [...letters.keys()];
       letters.clear();
-      rooms.forEach(changed);
+      rooms.forEach(note);
       for (const letter of gone) letter.reject(new PresenceError("cancelled", "the client was disconnected for good"));
     },
   };

@@ -1,5 +1,6 @@
 // What comes from rooms and inboxes and is kept there: each item once, in order, and acknowledged.
-import type { Dropped, Env, JsonObject, Release } from "../api.ts";
+import type { Dropped, JsonObject, Release } from "../api.ts";
+import type { Host } from "../features.ts";
 import { backoff } from "../link/endings.ts";
 import type { Said, ServerMessage, StreamItem } from "../wire/messages.ts";
 
@@ -12,28 +13,15 @@ const ANSWER_TIME = 10_000;
 /** How far before the last sign of the server a sync by the clock goes back: what was on its way then was not seen. */
 const OVERLAP = 10_000;
 
-/** What a client lends to its streams. */
-export interface Reader {
-  readonly env: Env;
-  readonly say: (message: JsonObject, answered?: (message: ServerMessage) => void) => void;
-  /** Takes an item. False: nobody wants it, and it is left to the server. */
-  readonly take: (item: StreamItem) => boolean;
-  readonly dropped: (dropped: Dropped) => void;
-  /** What a sync has brought beside items. */
-  readonly synced: (result: Said<"sync_result">) => void;
-}
-
 export interface Streams {
-  readonly receive: (item: StreamItem) => void;
-  readonly dropped: (dropped: Dropped) => void;
+  /** Takes what belongs to streams, and what the server's clock says. */
+  readonly receive: (message: ServerMessage) => void;
   /** This session's own message has this place: it will not come again as somebody else's. */
   readonly own: (room: string, seq: number, id: string) => void;
   /** Asks for what was missed, if anything could have been; then calls `done`. */
   readonly sync: (done: () => void) => void;
   /** The server's histories are other ones than before: places mean nothing any more. */
   readonly replaced: () => void;
-  /** What the server's clock says. */
-  readonly setTime: (time: number) => void;
   readonly lost: () => void;
   readonly clear: () => void;
 }
@@ -45,15 +33,19 @@ interface Stream {
   readonly names: Map<number, string>;
 }
 
+/** Something that has a place in a stream. */
+type Placed = StreamItem | ({ readonly type: "messages_dropped" } & Dropped);
+
 function nameOf(item: StreamItem): string {
-  return item.kind === "message" ? JSON.stringify([item.message.userId, item.message.id]) : item.invitation.room;
+  return item.type === "message_created" ? JSON.stringify([item.userId, item.id]) : item.room;
 }
 
-export function createStreams(reader: Reader, selfId: () => string | null): Streams {
+/** `take` gets each item. If it says false, nobody wants the item, and it is left to the server. */
+export function createStreams(host: Host, take: (item: StreamItem) => boolean): Streams {
   const streams = new Map<string, Stream>();
   const unacked = new Set<string>();
   /** What has come while it is not known what was missed before it; `null` if nothing was. */
-  let held: (StreamItem | Dropped)[] | null = null;
+  let held: Placed[] | null = null;
   let isReplaced = false;
   /** The server's time when it was last heard, and when it was last heard before the connection was lost. */
   let time = 0;
@@ -84,47 +76,48 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
   const flush = (): void => {
     for (const room of unacked) {
       // A refusal says that the server has forgotten; what comes next will tell.
-      reader.say({ type: "ack", room, seq: stream(room).place }, () => {});
+      host.say({ type: "ack", room, seq: stream(room).place }, () => {});
     }
     unacked.clear();
   };
 
-  const take = (item: StreamItem): void => {
-    const known = stream(item.room);
-    const name = nameOf(item);
-    const isKnown = known.names.get(item.seq) === name;
+  const settle = (item: Placed): void => {
+    const isLoss = item.type === "messages_dropped";
+    const room = item.type === "thread_invitation" ? item.inbox : item.room;
+    const [first, last] = isLoss ? [item.fromSeq, item.toSeq] : [item.seq, item.seq];
+    const known = stream(room);
+    const name = isLoss ? "" : nameOf(item);
+    const isKnown = known.names.get(last) === name;
     // Of a new history an old place says nothing, unless it is the same item that stands there.
-    if (isReplaced && item.seq <= known.place && !isKnown) {
-      known.place = item.seq - 1;
+    if (isReplaced && last <= known.place && !isKnown) {
+      known.place = first - 1;
       known.names.clear();
     }
-    if (item.seq > known.place) {
-      if (!isKnown && !reader.take(item)) return;
-      known.place = item.seq;
-      remember(known, item.seq, name);
+    if (last > known.place) {
+      if (isLoss) lose(item);
+      else if (!isKnown && !take(item)) return;
+      known.place = last;
+      if (!isLoss) remember(known, last, name);
     }
-    acknowledge(item.room);
+    acknowledge(room);
   };
 
-  const skip = (dropped: Dropped): void => {
-    const known = stream(dropped.room);
-    if (dropped.toSeq <= known.place) return;
-    known.place = dropped.toSeq;
-    reader.dropped(dropped);
-    acknowledge(dropped.room);
+  const lose = ({ room, count, fromSeq, toSeq, reason }: Dropped): void => {
+    const dropped = { room, count, fromSeq, toSeq, reason };
+    host.tellRoom(room, "dropped", dropped);
+    host.tell("dropped", dropped);
   };
-
-  const settle = (item: StreamItem | Dropped): void => ("kind" in item ? take(item) : skip(item));
 
   /** Takes in order what a sync has brought, each stream's items among its losses. */
   const takeAll = (result: Said<"sync_result">): void => {
-    const first = (one: StreamItem | Dropped): number => ("kind" in one ? one.seq : one.fromSeq);
-    [...result.items, ...result.dropped].sort((a, b) => first(a) - first(b)).forEach(settle);
-    for (const [room, place] of result.cursors) {
+    const losses = result.dropped.map((dropped) => ({ type: "messages_dropped" as const, ...dropped }));
+    const place = (one: Placed): number => ("seq" in one ? one.seq : one.fromSeq);
+    [...result.messages, ...losses].sort((a, b) => place(a) - place(b)).forEach(settle);
+    for (const [room, end] of result.cursors) {
       const known = streams.get(room);
-      if (known) known.place = isReplaced ? place : Math.max(known.place, place);
+      if (known) known.place = isReplaced ? end : Math.max(known.place, end);
     }
-    reader.synced(result);
+    for (const profile of result.profiles) host.tell("profile", profile);
   };
 
   /** Nothing is missing any more: what was held comes after it. */
@@ -141,12 +134,12 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
     const later = (wait: number): void => {
       isOver = true;
       failed += 1;
-      timer = reader.env.after(wait, () => ask(since, cursors, () => {}));
+      timer = host.env.after(wait, () => ask(since, cursors, () => {}));
       settled();
     };
     timer();
-    timer = reader.env.after(ANSWER_TIME, () => later(0));
-    reader.say({ type: "sync", since, cursors }, (answer) => {
+    timer = host.env.after(ANSWER_TIME, () => later(0));
+    host.say({ type: "sync", since, cursors }, (answer) => {
       if (isOver) return;
       timer();
       if (answer.type === "sync_result") {
@@ -159,24 +152,27 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
       } else if (answer.type === "error") {
         // A server that keeps no messages has none that were missed.
         if (answer.error.code === "unknown_type") release();
-        else return later(answer.error.retryAfter ?? backoff(failed, reader.env.random));
+        else return later(answer.error.retryAfter ?? backoff(failed, host.env.random));
         settled();
       }
     });
   };
 
   return {
-    receive(item) {
-      time = Math.max(time, item.kind === "message" ? item.message.timestamp : item.invitation.timestamp);
-      if (held) held.push(item);
-      else take(item);
-    },
-    dropped(dropped) {
-      if (held) held.push(dropped);
-      else skip(dropped);
+    receive(message) {
+      if (message.type === "connected") time = Math.max(time, message.serverTime);
+      if ("timestamp" in message) time = Math.max(time, message.timestamp);
+      if (
+        message.type !== "message_created" &&
+        message.type !== "thread_invitation" &&
+        message.type !== "messages_dropped"
+      )
+        return;
+      if (held) held.push(message);
+      else settle(message);
     },
     own(room, seq, id) {
-      remember(stream(room), seq, JSON.stringify([selfId(), id]));
+      remember(stream(room), seq, JSON.stringify([host.self().id, id]));
     },
     sync(done) {
       if (!held) return done();
@@ -186,9 +182,6 @@ export function createStreams(reader: Reader, selfId: () => string | null): Stre
     },
     replaced() {
       isReplaced = true;
-    },
-    setTime(now) {
-      time = Math.max(time, now);
     },
     lost() {
       timer();

@@ -126,7 +126,7 @@ export function createMine(env: Env, voice: Voice): Mine {
     cursor: () => cursor,
     isTyping: () => typing !== "no",
     update(patch) {
-      for (const [name, value] of Object.entries(jsonObject(patch))) unsaid.set(name, value);
+      for (const [name, value] of Object.entries(jsonObject(patch, "state"))) unsaid.set(name, value);
       refresh();
       pace.ask();
     },

@@ -3,24 +3,20 @@ import type {
   Drift,
   Env,
   Identity,
-  Json,
   JsonObject,
   Me,
-  Message,
   Release,
   Room,
   RoomEvents,
   RoomSnapshot,
   RoomStatus,
-  SendOptions,
-  StoredMessage,
 } from "../api.ts";
 import { createEmitter, createListeners, type Guard } from "../emitter.ts";
 import type { PresenceError } from "../errors.ts";
+import type { Messages } from "../features.ts";
 import { backoff } from "../link/endings.ts";
 import type { ServerMessage } from "../wire/messages.ts";
 import { keep } from "./keep.ts";
-import { createLog } from "./log.ts";
 import { createMine, isPassing } from "./mine.ts";
 import { createRoster, type Fit, type Step } from "./roster.ts";
 
@@ -34,7 +30,6 @@ const ANSWER_TIME = 5_000;
 export interface House {
   readonly env: Env;
   readonly guard: Guard;
-  readonly messagesMax: number;
   readonly identity: () => Identity | null;
   /** Who this user is as far as is known without the server. */
   readonly selfId: () => string | null;
@@ -42,10 +37,7 @@ export interface House {
   readonly tick: () => number;
   readonly isOpen: () => boolean;
   readonly say: (message: JsonObject, answered?: (message: ServerMessage) => void) => void;
-  readonly waiting: (room: string) => readonly Message[];
-  readonly send: (room: string, data: Json, options: SendOptions | undefined) => Promise<StoredMessage>;
-  readonly resend: (room: string, id: string) => Promise<StoredMessage>;
-  readonly discard: (room: string, id: string) => void;
+  readonly messages: Messages;
   readonly drift: (room: string, kind: Drift["kind"]) => void;
   /** The room is held now, and wants a connection. */
   readonly wanted: (room: Resident) => void;
@@ -53,8 +45,6 @@ export interface House {
   readonly settled: (room: Resident) => void;
   /** Nobody holds the room any more, and it has been left. */
   readonly vacated: (room: Resident) => void;
-  /** Whether the history that was known has been replaced by another. */
-  readonly replaced: () => void;
 }
 
 /** A room as its client sees it. */
@@ -73,7 +63,6 @@ export interface Resident {
   readonly check: () => void;
   /** Says the user's profile anew. */
   readonly introduce: () => void;
-  readonly stored: (message: Message, how: "message" | "delivery" | null) => void;
   readonly emit: <Type extends keyof RoomEvents>(type: Type, event: RoomEvents[Type]) => void;
   readonly changed: () => void;
   /** Leaves, whoever holds it. */
@@ -85,7 +74,6 @@ export function createRoom(id: string, house: House): Resident {
   const emitter = createEmitter<RoomEvents>(house.guard);
   const listeners = createListeners(house.guard);
   const roster = createRoster();
-  const log = createLog(house.messagesMax);
   let status: RoomStatus = { kind: "out" };
   let holds = 0;
   /** Nobody holds it any more, but somebody may in a moment. */
@@ -167,7 +155,7 @@ export function createRoom(id: string, house: House): Resident {
       me: self,
       cursors: keep(before?.cursors ?? [], roster.cursors(self.id, self.sessionId)),
       typing: keep(before?.typing ?? [], typists),
-      messages: keep(before?.messages ?? [], [...log.messages(), ...house.waiting(id)]),
+      messages: keep(before?.messages ?? [], house.messages.of(id)),
     });
   };
 
@@ -250,7 +238,7 @@ export function createRoom(id: string, house: House): Resident {
     switch (message.type) {
       case "presence:currentUsers": {
         const { reason } = message;
-        if (reason === "epoch") house.replaced();
+        if (reason === "epoch") house.messages.replaced();
         if (reason === "epoch" || reason === "gap") noteDrift(reason);
         if (reason === "drift") noteDrift("digest");
         const steps = roster.begin(message);
@@ -297,7 +285,7 @@ export function createRoom(id: string, house: House): Resident {
     asked = 0;
     roster.clear();
     mine.clear();
-    log.clear();
+    house.messages.forget(id);
     typing = [];
     setStatus({ kind: "out" });
     house.settled(resident);
@@ -354,10 +342,10 @@ export function createRoom(id: string, house: House): Resident {
     typing: (now = true) => mine.type(now),
     send(data, options) {
       mine.typed();
-      return house.send(id, data, options);
+      return house.messages.send(id, data, options);
     },
-    resend: (message) => house.resend(id, message),
-    discard: (message) => house.discard(id, message),
+    resend: (message) => house.messages.resend(id, message),
+    discard: (message) => house.messages.discard(id, message),
   };
 
   const resident: Resident = {
@@ -385,11 +373,6 @@ export function createRoom(id: string, house: House): Resident {
       const since = roster.since();
       if (status.kind === "live")
         house.say({ type: "presence:join", room: id, user: house.profile(), ...(since && { since }) });
-    },
-    stored(message, how) {
-      log.add(message);
-      changed();
-      if (how) emitter.emit(how, message);
     },
     emit: emitter.emit,
     changed,

@@ -1,7 +1,7 @@
 // Who is in a room, as the server tells it: a fold over its messages, which knows when it has missed something.
 import type { Cursor, JsonObject, LeaveCause, RemoteCursor, Session, User } from "../api.ts";
 import { fromEntries, same } from "../wire/fields.ts";
-import type { Said, WireUser } from "../wire/messages.ts";
+import type { Said, WireSession, WireUser } from "../wire/messages.ts";
 import { digestOf } from "./digest.ts";
 
 /** What happened to somebody. */
@@ -61,10 +61,25 @@ export function createRoster(): Roster {
   let shownFor = "";
   const known = new Map<string, RemoteCursor>();
 
-  const put = ({ user, cursors }: WireUser): void => {
+  /** Notes where sessions point, and gives the sessions without it. */
+  const plain = (id: string, sessions: readonly WireSession[]): readonly Session[] => {
+    const own = new Map<string, Cursor>();
+    pointers.set(id, own);
+    return sessions.map(({ cursor, ...session }) => {
+      if (cursor) own.set(session.sessionId, cursor);
+      return session;
+    });
+  };
+
+  const put = (user: User): void => {
     users.set(user.id, user);
-    pointers.set(user.id, new Map(cursors));
     sorted = shown = null;
+  };
+
+  const come = (user: WireUser): User => {
+    const plainUser = { ...user, sessions: plain(user.id, user.sessions) };
+    put(plainUser);
+    return plainUser;
   };
 
   const remove = (id: string): User | undefined => {
@@ -78,15 +93,24 @@ export function createRoster(): Roster {
   const update = (event: Said<"presence:userUpdated">): readonly Step[] => {
     const before = users.get(event.userId);
     if (!before) return [];
-    let sessions = event.sessions?.sessions ?? before.sessions;
-    const { state } = event;
+    const { sessionId, state } = event;
+    let sessions = event.sessions ? plain(before.id, event.sessions) : before.sessions;
     if (state) {
       const stated = (session: Session): Session =>
-        session.sessionId === state.sessionId ? { ...session, state: merge(session.state, state.patch) } : session;
+        session.sessionId === sessionId ? { ...session, state: merge(session.state, state) } : session;
       sessions = sessions.map(stated);
     }
-    const user = { ...before, ...event.patch, sessions };
-    put({ user, cursors: event.sessions?.cursors ?? pointers.get(user.id) ?? new Map() });
+    const user = {
+      ...before,
+      name: event.name ?? before.name,
+      color: event.color ?? before.color,
+      avatar: event.avatar ?? before.avatar,
+      email: event.email ?? before.email,
+      status: event.status ?? before.status,
+      connectionCount: event.connectionCount ?? before.connectionCount,
+      sessions,
+    };
+    put(user);
     return [{ type: "update", user, before }];
   };
 
@@ -94,8 +118,8 @@ export function createRoster(): Roster {
     switch (event.type) {
       case "presence:userJoined": {
         const before = users.get(event.user.id);
-        put(event);
-        return [before ? { type: "update", user: event.user, before } : { type: "join", user: event.user }];
+        const user = come(event.user);
+        return [before ? { type: "update", user, before } : { type: "join", user }];
       }
       case "presence:userLeft": {
         const user = remove(event.userId);
@@ -143,7 +167,7 @@ export function createRoster(): Roster {
       const before = epoch === null ? null : new Map(users);
       users.clear();
       pointers.clear();
-      snapshot.users.forEach(put);
+      snapshot.users.forEach(come);
       ({ epoch, version } = snapshot);
       sorted = shown = null;
       return before ? differences(before, users) : [];

@@ -1,8 +1,8 @@
 // Reads the server's errors, from the wire and from the bodies of HTTP answers.
 import { type ErrorCode, PresenceError } from "../errors.ts";
-import { type Fields, field, isObject, maybeNumber, maybeText, text } from "./fields.ts";
+import { type Fields, number, object, or, text } from "./fields.ts";
 
-const CODES: ReadonlySet<string> = new Set<ErrorCode>([
+const CODES: readonly string[] = [
   "bad_json",
   "bad_message",
   "unknown_type",
@@ -17,30 +17,22 @@ const CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "conflict",
   "not_found",
   "precondition_failed",
-]);
+] satisfies ErrorCode[];
 
 function isCode(code: string): code is ErrorCode {
-  return CODES.has(code);
+  return CODES.includes(code);
 }
+
+const read = object({
+  code: text,
+  message: or(text, ""),
+  field: or(text, null),
+  room: or(text, null),
+  retryAfterMs: or(number, null),
+});
 
 /** An `error` message, or the `error` of an HTTP body. */
 export function readError(from: Fields, status: number | null = null): PresenceError {
-  const code = text(from, "code");
-  return new PresenceError(isCode(code) ? code : "unknown", maybeText(from, "message") ?? code, {
-    field: maybeText(from, "field"),
-    room: maybeText(from, "room"),
-    retryAfter: maybeNumber(from, "retry_after_ms"),
-    status,
-  });
-}
-
-/** The error of an HTTP answer, whatever its body is. */
-export function readHttpError(body: unknown, status: number, retryAfter: string | null): PresenceError {
-  const inner = isObject(body) ? field(body, "error") : undefined;
-  if (isObject(inner) && typeof field(inner, "code") === "string") return readError(inner, status);
-  const code: ErrorCode = status === 401 ? "unauthorized" : status === 412 ? "precondition_failed" : "unknown";
-  return new PresenceError(code, `the server answered with ${status}`, {
-    status,
-    retryAfter: retryAfter === null ? null : Number(retryAfter) * 1000 || null,
-  });
+  const { code, message, retryAfterMs: retryAfter, ...rest } = read(from, "error");
+  return new PresenceError(isCode(code) ? code : "unknown", message || code, { ...rest, retryAfter, status });
 }

@@ -1,191 +1,164 @@
 // Reads the server's messages: parsed field by field, never taken on trust. Unknown fields are left aside.
-import type { Dropped } from "../api.ts";
-import { PresenceError } from "../errors.ts";
+import type { Cursor, Dropped, ListedUser, ProfileChange, User, UserStatus } from "../api.ts";
 import { readError } from "./errors.ts";
 import {
-  type Fields,
   field,
+  flag,
   isObject,
   json,
   jsonObject,
   list,
-  maybeList,
-  maybeNumber,
-  maybeText,
+  map,
   number,
   object,
+  or,
+  type Read,
+  type Shape,
   text,
-  texts,
-  wrong,
 } from "./fields.ts";
-import type { ServerMessage, Stand, StreamItem } from "./messages.ts";
-import { readCursor, readListedUser, readPatch, readProfile, readSessions, readUser, readUserStatus } from "./users.ts";
+import type {
+  Bodies,
+  ServerMessage,
+  Stand,
+  StreamItem,
+  WireInvitation,
+  WireMessage,
+  WireSession,
+  WireUser,
+} from "./messages.ts";
 
-function readStand(from: Fields): Stand {
-  return {
-    room: text(from, "room"),
-    epoch: text(from, "epoch"),
-    version: number(from, "version"),
-    digest: text(from, "digest"),
-  };
-}
+const cursor: Read<Cursor | null> = (value) => {
+  if (!isObject(value)) return null;
+  const [x, y] = [field(value, "x"), field(value, "y")];
+  return typeof x === "number" && typeof y === "number" ? Object.freeze({ ...jsonObject(value, ""), x, y }) : null;
+};
 
-function readInvitation(from: Fields): StreamItem {
-  const room = text(from, "room");
-  const invitation = {
-    room,
-    invitedBy: text(from, "invited_by"),
-    userName: text(from, "user_name"),
-    timestamp: number(from, "timestamp"),
-  };
-  return { kind: "invitation", room: text(from, "inbox"), seq: number(from, "seq"), invitation };
-}
+const status: Read<User["status"]> = (value) => (value === "away" ? value : "online");
 
-/** Something of a stream. In the answer to a sync a message has no type. */
-function readItem(from: Fields): StreamItem {
-  if (field(from, "type") === "thread_invitation") return readInvitation(from);
-  const message = {
-    room: text(from, "room"),
-    id: text(from, "id"),
-    seq: number(from, "seq"),
-    userId: text(from, "user_id"),
-    userName: text(from, "user_name"),
-    data: json(field(from, "snapshot")),
-    timestamp: number(from, "timestamp"),
-  };
-  return { kind: "message", room: message.room, seq: message.seq, message };
-}
+const anyStatus: Read<UserStatus["status"]> = (value) => (value === "away" || value === "online" ? value : "offline");
 
-function readDropped(from: Fields): Dropped {
-  return {
-    room: text(from, "room"),
-    count: number(from, "count"),
-    fromSeq: number(from, "from_seq"),
-    toSeq: number(from, "to_seq"),
-    reason: text(from, "reason"),
-  };
-}
+const textOrNull = or(text, null);
+const numberOrNull = or(number, null);
 
-function readPlaces(from: Fields): ReadonlyMap<string, number> {
-  const places = object(from, "cursors");
-  return new Map(Object.keys(places).map((room) => [room, number(places, room)]));
-}
+const sessions = list(
+  object<WireSession>({
+    sessionId: text,
+    connectedAt: number,
+    active: (value) => value !== false,
+    state: jsonObject,
+    cursor,
+  }),
+);
 
-function readUpdate(from: Fields): Omit<Extract<ServerMessage, { type: "presence:userUpdated" }>, "ref"> {
-  const [room, userId] = [text(from, "room"), text(from, "userId")];
-  const stated = field(from, "state") !== undefined;
-  return {
-    type: "presence:userUpdated",
-    room,
-    userId,
-    version: number(from, "version"),
-    patch: readPatch(from),
-    sessions: field(from, "sessions") === undefined ? null : readSessions(from),
-    state: stated ? { sessionId: text(from, "sessionId"), patch: jsonObject(object(from, "state")) } : null,
-  };
-}
+const user = object<WireUser>({
+  id: text,
+  name: text,
+  color: text,
+  avatar: textOrNull,
+  email: textOrNull,
+  joinedAt: number,
+  lastSeen: number,
+  status,
+  connectionCount: number,
+  sessions,
+});
 
-type Unreferenced<Message> = Message extends unknown ? Omit<Message, "ref"> : never;
+const stand: Shape<Stand> = { room: text, epoch: text, version: number, digest: text };
 
-function readMessage(type: string, from: Fields): Unreferenced<ServerMessage> {
-  switch (type) {
-    case "connected": {
-      const limits = field(from, "limits");
-      const known = isObject(limits) ? limits : {};
-      return {
-        type,
-        connectionId: text(from, "connection_id"),
-        sessionId: text(from, "session_id"),
-        userId: text(from, "user_id"),
-        serverTime: number(from, "server_time"),
-        heartbeat: number(from, "heartbeat_ms"),
-        heartbeatTimeout: maybeNumber(known, "heartbeat_timeout_ms") ?? 10_000,
-        tick: maybeNumber(known, "tick_ms") ?? 33,
-      };
-    }
-    case "opened":
-      return { type, connectionId: text(from, "connection_id") };
-    case "ping":
-      return { type, timestamp: number(from, "timestamp"), rtt: maybeNumber(from, "rtt_ms") };
-    case "server_draining":
-      return { type, retryAfter: number(from, "retry_after_ms") };
-    case "close":
-      return { type, code: number(from, "code"), reason: maybeText(from, "reason") ?? "" };
-    case "error":
-      return { type, error: readError(from) };
-    case "presence:currentUsers":
-      return { type, ...readStand(from), reason: text(from, "reason"), users: list(from, "users", readUser) };
-    case "presence:synced":
-      return { type, ...readStand(from) };
-    case "presence:restored":
-      return { type, room: text(from, "room"), state: jsonObject(object(from, "state")) };
-    case "presence:userJoined":
-      return { type, room: text(from, "room"), version: number(from, "version"), ...readUser(object(from, "user")) };
-    case "presence:userLeft":
-      return {
-        type,
-        room: text(from, "room"),
-        version: number(from, "version"),
-        userId: text(from, "userId"),
-        cause: text(from, "cause"),
-      };
-    case "presence:userUpdated":
-      return readUpdate(from);
-    case "presence:cursors":
-      return {
-        type,
-        room: text(from, "room"),
-        cursors: list(from, "cursors", (one) => ({
-          userId: text(one, "userId"),
-          sessionId: text(one, "sessionId"),
-          cursor: readCursor(field(one, "cursor")),
-        })),
-      };
-    case "presence:typing":
-      return { type, room: text(from, "room"), userIds: texts(from, "userIds") };
-    case "ack":
-      return {
-        type,
-        id: text(from, "id"),
-        room: text(from, "room"),
-        seq: number(from, "seq"),
-        timestamp: number(from, "timestamp"),
-        durability: maybeText(from, "durability"),
-      };
-    case "message_created":
-    case "thread_invitation":
-      return { type: "item", item: readItem(from) };
-    case "messages_dropped":
-      return { type, dropped: readDropped(from) };
-    case "sync_result":
-      return {
-        type,
-        items: list(from, "messages", readItem),
-        dropped: maybeList(from, "dropped", readDropped),
-        profiles: maybeList(from, "profiles", readProfile),
-        cursors: readPlaces(from),
-        more: field(from, "more") === true,
-        timestamp: number(from, "timestamp"),
-      };
-    case "user_status":
-      return { type, users: list(from, "users", readUserStatus) };
-    case "online_users":
-      return { type, users: list(from, "users", readListedUser) };
-    case "user_profile_updated":
-      return { type, profile: readProfile(from) };
-    case "invitation_accepted":
-      return {
-        type,
-        accepted: {
-          room: text(from, "room"),
-          userId: text(from, "user_id"),
-          userName: text(from, "user_name"),
-          timestamp: number(from, "timestamp"),
-        },
-      };
-    default:
-      return { type: "unknown", message: jsonObject(from) };
-  }
+const message: Shape<WireMessage> = {
+  room: text,
+  id: text,
+  seq: number,
+  userId: text,
+  userName: text,
+  snapshot: json,
+  timestamp: number,
+};
+
+const invitation: Shape<WireInvitation> = {
+  inbox: text,
+  seq: number,
+  room: text,
+  invitedBy: text,
+  userName: text,
+  timestamp: number,
+};
+
+/** Something in the answer to a sync, where a message has no type. */
+const item: Read<StreamItem> = (value, name) =>
+  isObject(value) && field(value, "type") === "thread_invitation"
+    ? { type: "thread_invitation", ...object(invitation)(value, name) }
+    : { type: "message_created", ...object(message)(value, name) };
+
+const dropped: Shape<Dropped> = { room: text, count: number, fromSeq: number, toSeq: number, reason: text };
+
+const profile: Shape<ProfileChange> = {
+  userId: text,
+  username: textOrNull,
+  name: textOrNull,
+  color: textOrNull,
+  avatar: textOrNull,
+  timestamp: number,
+};
+
+const userStatus: Shape<UserStatus> = { id: text, status: anyStatus, lastOnline: numberOrNull };
+
+const listedUser: Shape<ListedUser> = { ...userStatus, name: text, color: textOrNull };
+
+const SHAPES: { readonly [Type in keyof Bodies]: Shape<Bodies[Type]> } = {
+  connected: {
+    connectionId: text,
+    sessionId: text,
+    userId: text,
+    serverTime: number,
+    heartbeatMs: number,
+    limits: object<Bodies["connected"]["limits"]>({ heartbeatTimeoutMs: or(number, 10_000), tickMs: or(number, 33) }),
+  },
+  opened: { connectionId: text },
+  ping: { timestamp: number, rttMs: numberOrNull },
+  server_draining: { retryAfterMs: number },
+  close: { code: number, reason: or(text, "") },
+  "presence:currentUsers": { ...stand, reason: text, users: list(user) },
+  "presence:synced": stand,
+  "presence:restored": { room: text, state: jsonObject },
+  "presence:userJoined": { room: text, version: number, user },
+  "presence:userLeft": { room: text, version: number, userId: text, cause: text },
+  "presence:userUpdated": {
+    room: text,
+    version: number,
+    userId: text,
+    name: textOrNull,
+    color: textOrNull,
+    avatar: textOrNull,
+    email: textOrNull,
+    status: or(status, null),
+    connectionCount: numberOrNull,
+    sessions: or(sessions, null),
+    sessionId: textOrNull,
+    state: or(jsonObject, null),
+  },
+  "presence:cursors": { room: text, cursors: list(object({ userId: text, sessionId: text, cursor })) },
+  "presence:typing": { room: text, userIds: list(text) },
+  ack: { id: text, seq: number, timestamp: number, durability: textOrNull },
+  message_created: message,
+  thread_invitation: invitation,
+  messages_dropped: dropped,
+  sync_result: {
+    messages: list(item),
+    dropped: or(list(object(dropped)), []),
+    profiles: or(list(object(profile)), []),
+    cursors: map(number),
+    more: flag,
+    timestamp: number,
+  },
+  user_status: { users: list(object(userStatus)) },
+  online_users: { users: list(object(listedUser)) },
+  user_profile_updated: profile,
+  invitation_accepted: { room: text, userId: text, userName: text, timestamp: number },
+};
+
+function isKnown(type: string): type is keyof Bodies {
+  return Object.hasOwn(SHAPES, type);
 }
 
 /**
@@ -193,16 +166,23 @@ function readMessage(type: string, from: Fields): Unreferenced<ServerMessage> {
  * @throws {PresenceError} if it is none, or lacks something.
  */
 export function parse(line: string): ServerMessage {
-  let from: unknown;
+  const from = jsonOf(line);
+  const fields = isObject(from) ? from : {};
+  const type = text(field(fields, "type"), "type");
+  const named = field(fields, "ref");
+  const ref = typeof named === "string" || typeof named === "number" ? named : null;
+  if (type === "error") return { type, ref, error: readError(fields) };
+  if (!isKnown(type)) return { type: "unknown", ref, message: jsonObject(fields, type) };
+  const shape: Shape<object> = SHAPES[type];
+  // The shape of a type reads just what that type has.
+  return { ...object(shape)(fields, type), type, ref } as ServerMessage;
+}
+
+/** What a line says; nothing if it is no JSON. */
+function jsonOf(line: string): unknown {
   try {
-    from = JSON.parse(line);
-  } catch (cause) {
-    throw new PresenceError("bad_answer", "what the server said is not JSON", { cause });
+    return JSON.parse(line);
+  } catch {
+    return null;
   }
-  if (!isObject(from)) throw wrong("type");
-  const ref = field(from, "ref");
-  return {
-    ...readMessage(text(from, "type"), from),
-    ref: typeof ref === "string" || typeof ref === "number" ? ref : null,
-  };
 }

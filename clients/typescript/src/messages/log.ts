@@ -4,7 +4,6 @@ import type { Message } from "../api.ts";
 export interface Log {
   readonly messages: () => readonly Message[];
   readonly add: (message: Message) => void;
-  readonly clear: () => void;
 }
 
 function place(message: Message): number {
@@ -20,9 +19,6 @@ export function createLog(most: number): Log {
       const others = messages.filter((one) => one.key !== message.key);
       const after = others.findLastIndex((one) => place(one) < place(message));
       messages = [...others.slice(0, after + 1), message, ...others.slice(after + 1)].slice(-most);
-    },
-    clear() {
-      messages = [];
     },
   };
 }
