@@ -7,6 +7,7 @@ import { openSocket } from "./link/socket.ts";
 import { openStream } from "./link/stream.ts";
 import { createMessages } from "./messages/messages.ts";
 import { request } from "./request.ts";
+import { FEATURE_SHAPES } from "./wire/shapes.ts";
 
 /** Makes a client. It does nothing until something is asked of it, so it may be made anywhere, on a server too. */
 export function createClient(options: ClientOptions): Client {
@@ -14,6 +15,12 @@ export function createClient(options: ClientOptions): Client {
     ["ws", openSocket],
     ["sse", openStream],
   ]);
-  const features: Features = { transports, messages: createMessages, directory: createDirectory, request };
+  const features: Features = {
+    transports,
+    shapes: FEATURE_SHAPES,
+    messages: createMessages,
+    directory: createDirectory,
+    request,
+  };
   return createClientOf(features, options);
 }

@@ -10,6 +10,7 @@ import { createLink } from "./link/link.ts";
 import { sessionName } from "./link/session.ts";
 import { createRoom, type House, type Resident } from "./room/room.ts";
 import type { Said, ServerMessage } from "./wire/messages.ts";
+import { ROOM_SHAPES } from "./wire/parse.ts";
 
 const CHECK_EVERY = 60_000;
 
@@ -72,20 +73,20 @@ export function createClientOf(features: Features, options: ClientOptions): Clie
     return { query, hello: null };
   };
 
-  const link = createLink(
+  const link = createLink({
     options,
     env,
     guard,
     credentials,
-    { base, introduce },
-    {
-      opened,
-      received,
-      lost,
-      state: (snapshot) => emitter.emit("state", snapshot),
-      error: (error) => emitter.emit("error", error),
-    },
-  );
+    base,
+    shapes: { ...ROOM_SHAPES, ...features.shapes },
+    introduce,
+    opened,
+    received,
+    lost,
+    state: (snapshot) => emitter.emit("state", snapshot),
+    error: (error) => emitter.emit("error", error),
+  });
   const connect = (): void => {
     if (!isSpent) link.connect();
   };
@@ -186,14 +187,6 @@ export function createClientOf(features: Features, options: ClientOptions): Clie
   function received(message: ServerMessage): void {
     for (const part of parts) part.receive(message);
     switch (message.type) {
-      case "user_profile_updated": {
-        const { type: _, ref: __, ...changed } = message;
-        return emitter.emit("profile", changed);
-      }
-      case "invitation_accepted": {
-        const { type: _, ref: __, ...accepted } = message;
-        return emitter.emit("accepted", accepted);
-      }
       case "unknown":
         return emitter.emit("unknown", message.message);
       case "error":

@@ -84,7 +84,18 @@ export function createDirectory(host: Host): Directory {
         });
       }),
     receive(message) {
-      if (message.type === "user_status") message.users.forEach(take);
+      switch (message.type) {
+        case "user_status":
+          return message.users.forEach(take);
+        case "user_profile_updated": {
+          const { type: _, ref: __, ...changed } = message;
+          return host.tell("profile", changed);
+        }
+        case "invitation_accepted": {
+          const { type: _, ref: __, ...accepted } = message;
+          return host.tell("accepted", accepted);
+        }
+      }
     },
     opened() {
       for (const id of users.keys()) note(id);

@@ -29,8 +29,9 @@ export type ErrorCode =
   | "bad_answer"
   /** A handler of the application has thrown; it is the `cause`. */
   | "handler"
-  /** A code that this version does not know; the message tells. */
-  | "unknown";
+  /** Something else, as the message tells; or a code of a newer server. */
+  | "unknown"
+  | (string & Record<never, never>);
 
 /** What is known of an error beside its code and its words. */
 export interface ErrorDetails {
@@ -55,7 +56,7 @@ export class PresenceError extends Error {
   readonly status: number | null;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(message, details);
     this.code = code;
     this.field = details.field ?? null;
     this.room = details.room ?? null;

@@ -15,6 +15,7 @@ import type { Guard } from "./emitter.ts";
 import { PresenceError } from "./errors.ts";
 import type { Requester } from "./request.ts";
 import type { ServerMessage } from "./wire/messages.ts";
+import type { Shapes } from "./wire/parse.ts";
 
 /** What a client lends to its features. */
 export interface Host {
@@ -68,6 +69,8 @@ export interface Directory extends Feature, Pick<Client, "watch" | "status" | "l
 export interface Features {
   /** In the order in which they are tried. */
   readonly transports: ReadonlyMap<TransportKind, OpenTransport>;
+  /** How to read what the server says to them. */
+  readonly shapes: Shapes;
   readonly messages: (host: Host) => Messages;
   readonly directory: (host: Host) => Directory;
   readonly request: (requester: Requester, ...call: Parameters<Client["request"]>) => ReturnType<Client["request"]>;
@@ -80,6 +83,7 @@ const NONE: readonly never[] = [];
 
 /** Only rooms: who is here, what they do, where they point. */
 export const NO_FEATURES: Omit<Features, "transports"> = {
+  shapes: {},
   messages: () => ({
     receive: nothing,
     opened: nothing,

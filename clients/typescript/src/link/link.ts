@@ -1,4 +1,4 @@
-// The connection: one state at a time, back by itself when it is lost, and quiet when it is told to stay away.
+// The connection: back by itself when it is lost, and quiet when it is told to stay away.
 import type {
   ClientOptions,
   ClosedReason,
@@ -6,17 +6,20 @@ import type {
   ConnectionSnapshot,
   Env,
   JsonObject,
+  PageEvent,
   Release,
   TokenRequest,
   Transport,
   TransportKind,
 } from "../api.ts";
-import { createListeners, type Guard } from "../emitter.ts";
+import type { Guard } from "../emitter.ts";
 import { PresenceError } from "../errors.ts";
 import type { Said, ServerMessage } from "../wire/messages.ts";
-import { parse } from "../wire/parse.ts";
+import { parse, type Shapes } from "../wire/parse.ts";
+import { createAnswers } from "./answers.ts";
 import type { Credentials } from "./credentials.ts";
 import { backoff, endingOf } from "./endings.ts";
+import { createStanding } from "./standing.ts";
 
 /** How long a connection may take, from the token to the server's first word. */
 const CONNECT_TIME = 15_000;
@@ -24,21 +27,24 @@ const CONNECT_TIME = 15_000;
 /** After the network has come back everybody comes back: not all in the same moment. */
 const ONLINE_SPREAD = 1_000;
 
+/** From which round-trip time on the quality is poor. */
+const POOR_RTT = 300;
+
 /** What closes a connection so that the server waits for this session: any code that is not 1000. */
 const PAUSE = 4999;
 
-/** How many answers are waited for; most of what is said is only answered if it is refused. */
-const ANSWERS_MAX = 1_000;
-
-/** A connection's end that `retry` waits for, as states of the connection are shown without what all have. */
-type State = ConnectionSnapshot extends infer S
-  ? S extends unknown
-    ? Omit<S, "attempt" | "rtt" | "quality" | "stale" | "syncedAt" | "pending">
-    : never
-  : never;
-
-/** What the connection tells those who use it. */
-export interface LinkEvents {
+/** What a link needs of its client, and tells it. */
+export interface LinkHost {
+  readonly options: ClientOptions;
+  readonly env: Env;
+  readonly guard: Guard;
+  readonly credentials: Credentials;
+  /** The server's address. */
+  readonly base: string;
+  /** What the server may say. */
+  readonly shapes: Shapes;
+  /** What the URL says, and the first message where the token has no other place. */
+  readonly introduce: (token: string | null) => Promise<{ query: URLSearchParams; hello: JsonObject | null }>;
   /** It is open: rooms may be entered. Call {@link Link.synced} when all is in step. */
   readonly opened: (connected: Said<"connected">) => void;
   readonly received: (message: ServerMessage) => void;
@@ -61,61 +67,29 @@ export interface Link {
   readonly disable: () => void;
 }
 
-/** Where to and as whom a link connects. */
-export interface Address {
-  readonly base: string;
-  /** What the URL says, and the first message where the token has no other place. */
-  readonly introduce: (
-    token: string | null,
-    signal: AbortSignal,
-  ) => Promise<{ query: URLSearchParams; hello: JsonObject | null }>;
-}
-
-export function createLink(
-  options: ClientOptions,
-  env: Env,
-  guard: Guard,
-  credentials: Credentials,
-  address: Address,
-  events: LinkEvents,
-): Link {
-  const listeners = createListeners(guard);
+export function createLink(host: LinkHost): Link {
+  const { options, env, credentials } = host;
+  const standing = createStanding(options.poorRtt ?? POOR_RTT, host.guard, host.state);
+  const answers = createAnswers();
   const kinds = [...env.transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
-  const answers = new Map<number, (message: ServerMessage) => void>();
-  let state: State = { status: "idle" };
-  let facts = { attempt: 0, rtt: null as number | null, syncedAt: null as number | null, pending: 0 };
-  let snapshot = show();
   let wire: Transport | null = null;
+  /** Ends the present try to connect, or connection: whatever still comes of it is not heard. */
   let abort = new AbortController();
-  /** Ends what waits in the present state: a timer for the next try, for the first word, for a sign of life. */
+  /** What waits in the present state: the next try, the first word, or a sign of life. */
   let timer: Release = () => {};
   let renewal: Release = () => {};
   let pageEvents: Release | null = null;
-  let worked: TransportKind | undefined;
+  /** The ways that are left to try, and why a token is asked for. */
+  let ways: readonly TransportKind[] = [];
+  let reason: TokenRequest["reason"] = "connect";
   let retryAfter: number | undefined;
   let lastError: PresenceError | null = null;
-  let patience = 35_000;
-  let reference = 0;
-  let wanted = false;
-  let enabled = true;
+  let patience = 0;
+  let isWanted = false;
+  let isEnabled = true;
 
-  function show(): ConnectionSnapshot {
-    const open = state.status === "syncing" || state.status === "live";
-    const slow = facts.rtt !== null && facts.rtt > (options.poorRtt ?? 300);
-    const quality = !open ? "disconnected" : slow ? "poor" : "good";
-    return Object.freeze({ ...state, ...facts, quality, stale: facts.syncedAt !== null && state.status !== "live" });
-  }
-
-  function set(next: State, more: Partial<typeof facts> = {}): void {
-    const before = state.status;
-    state = next;
-    facts = { ...facts, ...more };
-    snapshot = show();
-    if (next.status !== before) events.state(snapshot);
-    listeners.notify();
-  }
-
-  const isOpen = (): boolean => wire !== null && (state.status === "syncing" || state.status === "live");
+  const now = (): ConnectionSnapshot => standing.snapshot;
+  const isOpen = (): boolean => wire !== null && (now().status === "syncing" || now().status === "live");
 
   /** Lets go of the present connection, or of the try to get one. */
   function drop(code: number): void {
@@ -127,138 +101,132 @@ export function createLink(
     wire = null;
     old?.close(code);
     answers.clear();
-    facts = { ...facts, rtt: null };
-    if (wasOpen) events.lost();
+    if (wasOpen) host.lost();
   }
 
-  function begin(reason: TokenRequest["reason"] = "connect"): void {
+  function begin(why: TokenRequest["reason"] = "connect"): void {
     drop(PAUSE);
-    if (!enabled) return set({ status: "idle" });
+    if (!isEnabled) return standing.set({ status: "idle" });
     pageEvents ??= env.page.subscribe(pageEvent);
     if (!env.page.online()) return pause();
-    const first = kinds.filter((kind) => kind === worked);
-    void open([...first, ...kinds.filter((kind) => kind !== worked)], reason);
+    ways = kinds;
+    reason = why;
+    void open();
   }
 
-  async function open(ways: readonly TransportKind[], reason: TokenRequest["reason"]): Promise<void> {
-    const transport = ways[0];
+  async function open(): Promise<void> {
+    const [transport] = ways;
     const opens = transport && env.transports.get(transport);
     if (!opens) return stay("refused", new PresenceError("connection", "there is no way to connect from here"));
     const own = new AbortController();
     abort = own;
-    set({ status: "connecting", transport });
-    const ended = (code: number, why: string, after?: number): void => {
-      if (!own.signal.aborted) closed(code, why, after, ways, reason);
-    };
-    timer = env.after(CONNECT_TIME, () => ended(1006, "the server did not answer in time"));
+    standing.set({ status: "connecting", transport }, { rtt: null });
+    timer = env.after(CONNECT_TIME, () => closed(1006, "the server did not answer in time"));
     try {
       const token = await credentials.get(reason, own.signal);
-      const { query, hello } = await address.introduce(token, own.signal);
+      const introduction = await host.introduce(token);
       if (own.signal.aborted) return;
-      const dial = { base: address.base, query, hello, token, fetch: env.fetch };
-      wire = opens(dial, {
-        message: (line) => own.signal.aborted || receive(line, ended),
-        closed: ended,
-      });
-    } catch (error) {
+      wire = opens(
+        { ...introduction, base: host.base, token, fetch: env.fetch },
+        {
+          message: (line) => own.signal.aborted || receive(line),
+          closed: (...end) => own.signal.aborted || closed(...end),
+        },
+      );
+    } catch (cause) {
       if (own.signal.aborted) return;
-      lastError =
-        error instanceof PresenceError ? error : new PresenceError("connection", String(error), { cause: error });
-      ended(1006, lastError.message);
+      lastError = cause instanceof PresenceError ? cause : new PresenceError("connection", String(cause), { cause });
+      closed(1006, "");
     }
   }
 
-  function receive(line: string, ended: (code: number, why: string) => void): void {
+  function receive(line: string): void {
     let message: ServerMessage;
     try {
-      message = parse(line);
+      message = parse(line, host.shapes);
     } catch (error) {
-      if (error instanceof PresenceError) events.error(error);
+      if (error instanceof PresenceError) host.error(error);
       return;
     }
-    if (isOpen()) watch(ended);
+    if (isOpen()) watch();
     switch (message.type) {
       case "connected":
-        return connected(message, ended);
+        return connected(message);
       case "ping":
-        // Over WebSocket the browser answers the server's own ping.
-        if (state.status !== "idle" && "transport" in state && state.transport === "sse") {
-          wire?.send({ type: "pong", timestamp: message.timestamp });
-        }
-        if (message.rttMs !== null && message.rttMs !== facts.rtt) set(state, { rtt: message.rttMs });
-        return events.received(message);
+        pong(message);
+        break;
       case "server_draining":
         retryAfter = message.retryAfterMs;
         return;
       case "close":
-        return ended(message.code, message.reason);
+        return closed(message.code, message.reason);
       case "error":
         if (!isOpen()) lastError = message.error;
     }
-    const answered = typeof message.ref === "number" ? answers.get(message.ref) : undefined;
-    if (!message.type.startsWith("presence:")) answers.delete(Number(message.ref));
-    if (answered) answered(message);
-    else events.received(message);
+    if (!answers.answer(message)) host.received(message);
   }
 
-  function connected(message: Said<"connected">, ended: (code: number, why: string) => void): void {
+  function pong({ timestamp, rttMs }: Said<"ping">): void {
+    // Over WebSocket the browser answers the server's own ping.
+    if (ways[0] === "sse") send({ type: "pong", timestamp });
+    if (rttMs !== null) standing.note({ rtt: rttMs });
+  }
+
+  function connected(message: Said<"connected">): void {
     credentials.setClock(message.serverTime);
-    if (state.status !== "connecting") return;
-    worked = state.transport;
+    const { status } = now();
+    const [transport] = ways;
+    if (status !== "connecting" || !transport) return;
+    // What has worked is tried first the next time.
+    kinds.sort((a, b) => Number(b === transport) - Number(a === transport));
     retryAfter = undefined;
     lastError = null;
     patience = message.heartbeatMs + message.limits.heartbeatTimeoutMs;
     renewal = credentials.renewInTime((token) => {
       wire?.renew(token);
       send({ type: "auth", token }, (answer) => {
-        if (answer.type === "error") events.error(answer.error);
+        if (answer.type === "error") host.error(answer.error);
       });
-    }, events.error);
-    set({ status: "syncing", transport: state.transport });
-    watch(ended);
-    events.opened(message);
+    }, host.error);
+    standing.set({ status: "syncing", transport });
+    watch();
+    host.opened(message);
   }
 
   /** A server that says nothing for longer than its heartbeat is gone, whatever the wire believes. */
-  function watch(ended: (code: number, why: string) => void): void {
+  function watch(): void {
     timer();
-    timer = env.after(patience, () => ended(1006, "the server has gone silent"));
+    timer = env.after(patience, () => closed(1006, "the server has gone silent"));
   }
 
-  function closed(
-    code: number,
-    why: string,
-    after: number | undefined,
-    ways: readonly TransportKind[],
-    reason: TokenRequest["reason"],
-  ): void {
-    const wasConnecting = state.status === "connecting";
+  function closed(code: number, why: string, after?: number): void {
+    const { status, attempt } = now();
     const error =
-      lastError ??
-      new PresenceError("connection", why || `the connection was closed with ${code}`, { retryAfter: after ?? null });
+      lastError ?? new PresenceError("connection", why || `closed with ${code}`, { retryAfter: after ?? null });
     const ending = endingOf(code);
+    lastError = null;
     drop(PAUSE);
     if (ending.kind === "stay") return stay(ending.reason, error);
     if (ending.kind === "token") {
       if (!credentials.canRenew) return stay(ending.otherwise, error);
-      // A new token that is no better than the last one will not get better by asking at once.
       if (reason !== ending.reason) return begin(ending.reason);
-      if (ending.reason === "refused") return stay(ending.otherwise, error);
+      // A new token that is no better than the last one will not get better by asking at once.
+      if (reason === "refused") return stay(ending.otherwise, error);
     }
-    // The way is barred, or the server is down: the other way will tell.
-    if (wasConnecting && ways.length > 1 && error.code !== "token" && after === undefined)
-      return void open(ways.slice(1), reason);
-    const attempt = Math.max(facts.attempt + 1, ending.kind === "return" && ending.slower ? 4 : 1);
-    facts = { ...facts, attempt };
-    if (attempt > (options.retries ?? Number.POSITIVE_INFINITY)) return stay("gave_up", error);
-    wait(after ?? retryAfter ?? backoff(attempt, env.random), error);
+    if (status === "connecting" && error.code !== "token" && after === undefined) {
+      // The way is barred, or the server is down: the other way will tell.
+      ways = ways.slice(1);
+      if (ways.length > 0) return void open();
+    }
+    const next = Math.max(attempt + 1, ending.kind === "return" && ending.slower ? 4 : 1);
+    if (next > (options.retries ?? Number.POSITIVE_INFINITY)) return stay("gave_up", error);
+    wait(after ?? retryAfter ?? backoff(next, env.random), error, next);
     retryAfter = undefined;
   }
 
-  function wait(time: number, error: PresenceError): void {
-    lastError = null;
+  function wait(time: number, error: PresenceError, attempt: number): void {
     if (!env.page.online()) return pause();
-    set({ status: "waiting", nextTryAt: env.now() + time, error });
+    standing.set({ status: "waiting", nextTryAt: env.now() + time, error }, { attempt, rtt: null });
     timer();
     timer = env.after(time, begin);
   }
@@ -266,79 +234,74 @@ export function createLink(
   /** Waits for the page to say that it is worth a try. */
   function pause(): void {
     drop(PAUSE);
-    set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "there is no network") });
+    const error = new PresenceError("connection", "there is no network");
+    standing.set({ status: "waiting", nextTryAt: null, error }, { rtt: null });
   }
 
-  function stay(reason: ClosedReason, error: PresenceError | null): void {
+  /** Lets go for good, and hears no more of the page. */
+  function end(): void {
     drop(1000);
-    lastError = null;
     pageEvents?.();
     pageEvents = null;
-    set({ status: "closed", reason, error });
-    if (error) events.error(error);
   }
 
-  function pageEvent(event: string): void {
-    const waiting = state.status === "waiting" ? state : null;
-    if (event === "offline" || event === "kept") pause();
-    else if (event === "back" && waiting) begin();
-    else if (event === "visible" && waiting && waiting.nextTryAt !== null) begin();
-    else if (event === "online" && waiting) wait(env.random() * ONLINE_SPREAD, waiting.error);
+  function stay(why: ClosedReason, error: PresenceError | null): void {
+    end();
+    standing.set({ status: "closed", reason: why, error }, { rtt: null });
+    if (error) host.error(error);
+  }
+
+  function pageEvent(event: PageEvent): void {
+    const state = now();
+    if (event === "offline" || event === "kept") return pause();
+    if (state.status !== "waiting") return;
+    if (event === "online") wait(env.random() * ONLINE_SPREAD, state.error, state.attempt);
+    else if (event === "back" || (event === "visible" && state.nextTryAt !== null)) begin();
   }
 
   function send(message: JsonObject, answered?: (message: ServerMessage) => void): void {
-    if (!isOpen() || !wire) return;
-    if (!answered) return wire.send(message);
-    reference += 1;
-    answers.set(reference, answered);
-    // What nobody has answered for so long will not be.
-    const [oldest] = answers.keys();
-    if (answers.size > ANSWERS_MAX && oldest !== undefined) answers.delete(oldest);
-    wire.send({ ...message, ref: reference });
-  }
-
-  function connect(): void {
-    wanted = true;
-    if (state.status === "idle" || (state.status === "closed" && state.reason === "disconnected")) begin();
+    if (isOpen()) wire?.send(answered ? answers.ask(message, answered) : message);
   }
 
   return {
     connection: {
       get snapshot() {
-        return snapshot;
+        return now();
       },
-      subscribe: listeners.subscribe,
+      subscribe: standing.subscribe,
       retryNow() {
-        const closedByOthers = state.status === "closed" && state.reason !== "disconnected";
-        if (closedByOthers) facts = { ...facts, attempt: 0 };
-        if (closedByOthers || state.status === "waiting") begin();
+        const state = now();
+        const isOver = state.status === "closed" && state.reason !== "disconnected";
+        if (isOver) standing.note({ attempt: 0 });
+        if (isOver || state.status === "waiting") begin();
       },
     },
     isOpen,
     send,
     synced() {
-      if (state.status === "syncing") set({ ...state, status: "live" }, { attempt: 0, syncedAt: env.now() });
-      else if (state.status === "live") facts = { ...facts, syncedAt: env.now() };
+      const state = now();
+      const { transport } = state.status === "syncing" ? state : { transport: null };
+      if (transport) standing.set({ status: "live", transport }, { attempt: 0, syncedAt: env.now() });
     },
-    setPending(pending) {
-      if (pending !== facts.pending) set(state, { pending });
+    setPending: (pending) => standing.note({ pending }),
+    connect() {
+      isWanted = true;
+      const state = now();
+      if (state.status === "idle" || (state.status === "closed" && state.reason === "disconnected")) begin();
     },
-    connect,
     disconnect() {
-      wanted = false;
+      isWanted = false;
       stay("disconnected", null);
     },
     enable() {
-      if (enabled) return;
-      enabled = true;
-      if (wanted) begin();
+      if (isEnabled) return;
+      isEnabled = true;
+      if (isWanted) begin();
     },
     disable() {
-      enabled = false;
-      drop(1000);
-      pageEvents?.();
-      pageEvents = null;
-      set({ status: "idle" });
+      isEnabled = false;
+      end();
+      standing.set({ status: "idle" }, { rtt: null });
     },
   };
 }

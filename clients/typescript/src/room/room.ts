@@ -11,17 +11,16 @@ import type {
   RoomSnapshot,
   RoomStatus,
 } from "../api.ts";
-import { createEmitter, createListeners, type Guard } from "../emitter.ts";
+import { createEmitter, type Guard } from "../emitter.ts";
 import type { PresenceError } from "../errors.ts";
 import type { Messages } from "../features.ts";
 import { backoff } from "../link/endings.ts";
 import type { ServerMessage } from "../wire/messages.ts";
+import { createHolds } from "./holds.ts";
 import { keep } from "./keep.ts";
 import { createMine, isPassing } from "./mine.ts";
 import { createRoster, type Fit, type Step } from "./roster.ts";
-
-/** How long a room is held after the last hold was released: pages that change release and take in one go. */
-const LINGER = 1_000;
+import { createView } from "./view.ts";
 
 /** How long an answer to a question about the room may take. */
 const ANSWER_TIME = 5_000;
@@ -52,7 +51,6 @@ export interface Resident {
   readonly room: Room;
   /** Holds it until {@link Room.leave}. */
   readonly take: (state: JsonObject | undefined) => void;
-  readonly isHeld: () => boolean;
   /** Whether it waits for the server's answer to its entering. */
   readonly isEntering: () => boolean;
   readonly receive: (message: ServerMessage) => void;
@@ -72,106 +70,69 @@ export interface Resident {
 export function createRoom(id: string, house: House): Resident {
   const { env } = house;
   const emitter = createEmitter<RoomEvents>(house.guard);
-  const listeners = createListeners(house.guard);
   const roster = createRoster();
   let status: RoomStatus = { kind: "out" };
-  let holds = 0;
-  /** Nobody holds it any more, but somebody may in a moment. */
-  let isLingering = false;
   let ownHolds: Release[] = [];
-  let linger: Release = () => {};
   /** Until something is answered: the entering, or a question about the room. */
   let asking: Release | null = null;
   let asked = 0;
   /** What is shown is known to be wrong, and was reported. */
   let isDrifting = false;
   let typing: readonly string[] = [];
-  let due: "no" | "frame" | "turn" = "no";
-  let isStale = true;
-  let shown: RoomSnapshot | null = null;
-
-  /** Something is to be shown: with the next frame if it only moves, else at the end of this turn. */
-  const changed = (when: "frame" | "turn" = "turn"): void => {
-    isStale = true;
-    if (due === when || due === "turn") return;
-    due = when;
-    const notify = (): void => {
-      if (due === "no") return;
-      due = "no";
-      listeners.notify();
-    };
-    if (when === "frame") env.frame(notify);
-    else queueMicrotask(notify);
-  };
 
   const mine = createMine(env, {
     isIn: () => house.isOpen() && status.kind === "live",
     isAlone: () => roster.users().every((user) => user.id === house.selfId() && user.connectionCount < 2),
     tick: house.tick,
     say: (type, fields, answered) => house.say({ type: `presence:${type}`, room: id, ...fields }, answered),
-    changed,
+    changed: (when) => view.changed(when),
     refused: (error) => emitter.emit("error", error),
   });
 
   const setStatus = (next: RoomStatus): void => {
     if (next.kind === status.kind && next.kind !== "refused") return;
     status = next;
-    changed();
-  };
-
-  const me = (before: Me | undefined): Me => {
-    const userId = house.selfId();
-    const next: Me = {
-      id: userId,
-      sessionId: house.identity()?.sessionId ?? null,
-      user: userId === null || status.kind === "out" ? null : (roster.user(userId) ?? null),
-      state: mine.state(),
-      cursor: mine.cursor(),
-      typing: mine.isTyping(),
-    };
-    const isSame =
-      before?.id === next.id &&
-      before.sessionId === next.sessionId &&
-      before.user === next.user &&
-      before.state === next.state &&
-      before.cursor === next.cursor &&
-      before.typing === next.typing;
-    return isSame ? before : next;
+    view.changed();
   };
 
   const show = (before: RoomSnapshot | null): RoomSnapshot => {
-    const self = me(before?.me);
+    const userId = house.selfId();
+    const me = keep<Me>(before?.me, {
+      id: userId,
+      sessionId: house.identity()?.sessionId ?? null,
+      user: roster.user(userId ?? "") ?? null,
+      state: mine.state(),
+      cursor: mine.cursor(),
+      typing: mine.isTyping(),
+    });
     const users = roster.users();
-    const typists = users.filter((user) => user.id !== self.id && typing.includes(user.id));
+    const others = users.filter((user) => user.id !== userId);
+    const typists = others.filter((user) => typing.includes(user.id));
     return Object.freeze({
       id,
       status,
       stale: status.kind === "stale",
       users,
-      others:
-        users === before?.users && self.id === before.me.id
-          ? before.others
-          : users.filter((user) => user.id !== self.id),
-      me: self,
-      cursors: keep(before?.cursors ?? [], roster.cursors(self.id, self.sessionId)),
-      typing: keep(before?.typing ?? [], typists),
-      messages: keep(before?.messages ?? [], house.messages.of(id)),
+      others: keep(before?.others, others),
+      me,
+      cursors: keep(before?.cursors, roster.cursors(userId, me.sessionId)),
+      typing: keep(before?.typing, typists),
+      messages: house.messages.of(id),
     });
   };
 
-  const snapshot = (): RoomSnapshot => {
-    if (isStale || !shown) {
-      shown = show(shown);
-      isStale = false;
-    }
-    return shown;
-  };
+  const view = createView(env, house.guard, show);
+  const { snapshot } = view;
 
   const tell = (steps: readonly Step[]): void => {
     const self = house.selfId();
-    for (const { type, ...event } of steps) {
+    for (const step of steps) {
+      const { user } = step;
+      if (step.type === "update") emitter.emit("update", { user, before: step.before });
       // Nobody is told of their own coming and going.
-      if (type === "update" || event.user.id !== self) emitter.emit(type, event as never);
+      else if (user.id === self) continue;
+      else if (step.type === "join") emitter.emit("join", { user });
+      else emitter.emit("leave", { user, cause: step.cause });
     }
   };
 
@@ -234,7 +195,7 @@ export function createRoom(id: string, house: House): Resident {
   };
 
   const receive = (message: ServerMessage): void => {
-    if (!isHeld()) return;
+    if (!holds.isHeld()) return;
     switch (message.type) {
       case "presence:currentUsers": {
         const { reason } = message;
@@ -242,7 +203,7 @@ export function createRoom(id: string, house: House): Resident {
         if (reason === "epoch" || reason === "gap") noteDrift(reason);
         if (reason === "drift") noteDrift("digest");
         const steps = roster.begin(message);
-        changed();
+        view.changed();
         tell(steps);
         confirmMine();
         return settle();
@@ -261,17 +222,17 @@ export function createRoom(id: string, house: House): Resident {
         const { fit, steps } = roster.apply(message);
         if (fit !== "fits" && !asking) repair(fit);
         if (steps.length === 0) return;
-        changed();
+        view.changed();
         tell(steps);
         confirmMine();
         return mine.speak();
       }
       case "presence:cursors":
         roster.move(message.cursors);
-        return changed("frame");
+        return view.changed("frame");
       case "presence:typing":
         typing = message.userIds;
-        return changed();
+        return view.changed();
       case "error":
         // Without a question of this room's it says that the room was taken from this user.
         return message.error.code === "forbidden" ? refused(message.error) : emitter.emit("error", message.error);
@@ -292,31 +253,17 @@ export function createRoom(id: string, house: House): Resident {
     house.vacated(resident);
   };
 
-  const isHeld = (): boolean => holds > 0 || isLingering;
+  const holds = createHolds(env, vacate);
 
   const hold = (state?: JsonObject): Release => {
-    linger();
-    isLingering = false;
-    holds += 1;
-    const isFirst = holds === 1 && status.kind === "out";
-    if (isFirst && state) mine.update(state);
+    if (status.kind === "out" && state) mine.update(state);
+    const release = holds.hold();
     if (status.kind === "out" || status.kind === "refused") {
-      if (isFirst) setStatus({ kind: "joining" });
+      setStatus({ kind: "joining" });
       house.wanted(resident);
       if (house.isOpen()) enter();
     }
-    let isReleased = false;
-    return () => {
-      if (isReleased) return;
-      isReleased = true;
-      holds -= 1;
-      if (holds > 0) return;
-      isLingering = true;
-      linger = env.after(LINGER, () => {
-        isLingering = false;
-        vacate();
-      });
-    };
+    return release;
   };
 
   const room: Room = {
@@ -333,7 +280,7 @@ export function createRoom(id: string, house: House): Resident {
     get me() {
       return snapshot().me;
     },
-    subscribe: listeners.subscribe,
+    subscribe: view.subscribe,
     on: emitter.on,
     enter: (options) => hold(options?.state),
     leave: () => ownHolds.pop()?.(),
@@ -351,11 +298,10 @@ export function createRoom(id: string, house: House): Resident {
   const resident: Resident = {
     room,
     take: (state) => void ownHolds.push(hold(state)),
-    isHeld,
-    isEntering: () => isHeld() && (status.kind === "joining" || status.kind === "stale"),
+    isEntering: () => holds.isHeld() && (status.kind === "joining" || status.kind === "stale"),
     receive,
     open() {
-      if (isHeld()) enter();
+      if (holds.isHeld()) enter();
     },
     lost() {
       asking?.();
@@ -364,7 +310,7 @@ export function createRoom(id: string, house: House): Resident {
       typing = [];
       mine.lost();
       if (status.kind === "live") setStatus({ kind: "stale" });
-      changed();
+      view.changed();
     },
     check() {
       if (status.kind === "live" && !asking) repair("fits");
@@ -375,12 +321,10 @@ export function createRoom(id: string, house: House): Resident {
         house.say({ type: "presence:join", room: id, user: house.profile(), ...(since && { since }) });
     },
     emit: emitter.emit,
-    changed,
+    changed: () => view.changed(),
     evict() {
-      linger();
       ownHolds = [];
-      holds = 0;
-      isLingering = false;
+      holds.clear();
       if (status.kind !== "out") vacate();
     },
   };

@@ -211,17 +211,9 @@ function differences(before: ReadonlyMap<string, User>, users: Map<string, User>
   for (const [id, user] of users) {
     const old = before.get(id);
     if (!old) steps.push({ type: "join", user });
-    else if (isSame(old, user)) users.set(id, old);
+    // When they were last seen changes without being told.
+    else if (same({ ...old, lastSeen: 0 }, { ...user, lastSeen: 0 })) users.set(id, old);
     else steps.push({ type: "update", user, before: old });
   }
   return steps;
-}
-
-/** Whether two say the same, but for when they were last seen, which changes without being told. */
-function isSame(one: User, other: User): boolean {
-  const { sessions: ones, lastSeen: _, ...oneRest } = one;
-  const { sessions: others, lastSeen: __, ...otherRest } = other;
-  const session = (a: Session, b: Session | undefined): boolean =>
-    b !== undefined && a.sessionId === b.sessionId && a.active === b.active && same(a.state, b.state);
-  return same(oneRest, otherRest) && ones.length === others.length && ones.every((a, i) => session(a, others[i]));
 }

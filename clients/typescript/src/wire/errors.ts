@@ -1,27 +1,6 @@
 // Reads the server's errors, from the wire and from the bodies of HTTP answers.
-import { type ErrorCode, PresenceError } from "../errors.ts";
+import { PresenceError } from "../errors.ts";
 import { type Fields, number, object, or, text } from "./fields.ts";
-
-const CODES: readonly string[] = [
-  "bad_json",
-  "bad_message",
-  "unknown_type",
-  "too_large",
-  "unauthorized",
-  "forbidden",
-  "not_joined",
-  "invalid_room",
-  "rate_limited",
-  "busy",
-  "unavailable",
-  "conflict",
-  "not_found",
-  "precondition_failed",
-] satisfies ErrorCode[];
-
-function isCode(code: string): code is ErrorCode {
-  return CODES.includes(code);
-}
 
 const read = object({
   code: text,
@@ -34,5 +13,5 @@ const read = object({
 /** An `error` message, or the `error` of an HTTP body. */
 export function readError(from: Fields, status: number | null = null): PresenceError {
   const { code, message, retryAfterMs: retryAfter, ...rest } = read(from, "error");
-  return new PresenceError(isCode(code) ? code : "unknown", message || code, { ...rest, retryAfter, status });
+  return new PresenceError(code, message || code, { ...rest, retryAfter, status });
 }

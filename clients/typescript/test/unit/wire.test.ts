@@ -6,7 +6,10 @@ import { describe, expect, it } from "vitest";
 import { PresenceError } from "../../src/index.ts";
 import { digestOf, fnv1a } from "../../src/room/digest.ts";
 import { json, same } from "../../src/wire/fields.ts";
-import { parse } from "../../src/wire/parse.ts";
+import { parse as parseWith, ROOM_SHAPES } from "../../src/wire/parse.ts";
+import { FEATURE_SHAPES } from "../../src/wire/shapes.ts";
+
+const parse = (line: string): ReturnType<typeof parseWith> => parseWith(line, { ...ROOM_SHAPES, ...FEATURE_SHAPES });
 
 const GOLDEN = resolve(import.meta.dirname, "../../../../presence-core/tests/golden");
 const golden = new Map(
