@@ -61,6 +61,8 @@ pub struct Limits {
     pub name_chars_max: usize,
     /// Bytes of an avatar's address; more is `bad_message`.
     pub avatar_bytes_max: usize,
+    /// Users that one connection may watch; one more is `conflict`.
+    pub watched_users_max: usize,
 
     /// Messages that one connection may send in the long run, per second.
     pub messages_per_second: u32,
@@ -160,6 +162,7 @@ impl Default for Limits {
             cursor_bytes_max: 1024,
             name_chars_max: 128,
             avatar_bytes_max: 8 * 1024,
+            watched_users_max: 5_000,
 
             messages_per_second: 120,
             messages_burst: 240,

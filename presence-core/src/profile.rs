@@ -99,6 +99,26 @@ impl Profile {
         };
         if claimed == **self { Arc::clone(self) } else { Arc::new(claimed) }
     }
+
+    /// The profile with what is different between two others put over it, and nothing else: of a user's connections each
+    /// may have said something else.
+    #[must_use]
+    pub fn changed(self: &Arc<Self>, before: &Self, after: &Self) -> Arc<Self> {
+        let mut changed = (**self).clone();
+        if before.name != after.name {
+            changed.name.clone_from(&after.name);
+        }
+        if before.color != after.color {
+            changed.color = after.color;
+        }
+        if before.avatar != after.avatar {
+            changed.avatar.clone_from(&after.avatar);
+        }
+        if before.email != after.email {
+            changed.email.clone_from(&after.email);
+        }
+        if changed == **self { Arc::clone(self) } else { Arc::new(changed) }
+    }
 }
 
 #[cfg(test)]

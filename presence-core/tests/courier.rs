@@ -71,9 +71,17 @@ struct Device {
 struct Line {
     id: ConnectionId,
     courier: Courier,
+    /// Its own messages that are kept, which the session has not heard of yet.
+    acks: VecDeque<u64>,
     /// Written, and not read yet.
     wire: VecDeque<Frame>,
     fetches: Vec<Fetch>,
+    /// Whether a sync waits for its answer.
+    syncing: bool,
+    /// From where on the server believes there is something for it, which it has not said yet.
+    unopened: Option<Seq>,
+    /// The last that came on it, and was not there before.
+    came: u64,
     /// How often each message was sent again on it.
     again: BTreeMap<u64, u32>,
 }
@@ -95,8 +103,24 @@ fn line(id: u128, tail: &Tail, receiver: &Receiver) -> Line {
     let id = ConnectionId::from_random(id);
     let mut courier = Courier::new(id);
     let from = receiver.acked();
-    courier.open(Opened { room: room(), tail: tail.clone(), receiver: receiver.clone(), from });
-    Line { id, courier, wire: VecDeque::new(), fetches: Vec::new(), again: BTreeMap::new() }
+    courier.open(opened(tail, receiver, from));
+    let (acks, wire) = (VecDeque::new(), VecDeque::new());
+    Line {
+        id,
+        courier,
+        acks,
+        wire,
+        fetches: Vec::new(),
+        syncing: false,
+        unopened: None,
+        came: 0,
+        again: BTreeMap::new(),
+    }
+}
+
+fn opened(tail: &Tail, receiver: &Receiver, from: Seq) -> Opened {
+    let (tail, receiver, told) = (tail.clone(), receiver.clone(), tail.head());
+    Opened { room: room(), tail, receiver, from, told }
 }
 
 impl World {
@@ -118,7 +142,7 @@ impl World {
 
     fn step(&mut self) {
         let which = self.random.below(2) as usize;
-        match self.random.below(12) {
+        match self.random.below(15) {
             0..=2 => self.publish(which),
             3..=4 => self.gather(which),
             5..=6 => self.read(which),
@@ -131,7 +155,9 @@ impl World {
                 2 => self.tail.clear(),
                 _ => self.not_answered(which),
             },
-            _ => {}
+            12 => self.hear(which),
+            13 => self.answer_sync(which),
+            _ => self.open(which),
         }
     }
 
@@ -146,10 +172,19 @@ impl World {
         };
         self.tail.append(message, &limits());
         if own {
-            self.devices[which].own.insert(self.head);
+            self.lines[which].acks.push_back(self.head);
             if self.receiver.acked().next() == Seq::new(self.head) {
                 self.receiver.acknowledge(Seq::new(self.head));
             }
+        }
+    }
+
+    /// The session hears of what it has sent itself. What others sent meanwhile may be in the tail already.
+    fn hear(&mut self, which: usize) {
+        let line = &mut self.lines[which];
+        for seq in line.acks.drain(..) {
+            line.courier.tell(&room(), Seq::new(seq));
+            line.wire.push_back(Frame::one(Message::new(format!(r#"{{"type":"ack","seq":{seq}}}"#))));
         }
     }
 
@@ -165,7 +200,9 @@ impl World {
         let Some(frame) = line.wire.pop_front() else { return };
         for message in frame.messages() {
             let value: Value = serde_json::from_slice(message.text()).unwrap();
-            if value["type"] == "messages_dropped" {
+            if value["type"] == "ack" {
+                device.own.insert(value["seq"].as_u64().unwrap());
+            } else if value["type"] == "messages_dropped" {
                 let (from, to) = (value["from_seq"].as_u64().unwrap(), value["to_seq"].as_u64().unwrap());
                 assert!(to <= self.dropped);
                 device.gone.extend((from..=to).filter(|seq| *seq > device.place));
@@ -177,6 +214,10 @@ impl World {
                     assert!(*again <= REDELIVERIES, "{seq} went again {again} times");
                 }
                 device.take(seq);
+                if value["redelivered"] != true {
+                    assert!(seq > line.came, "{seq} came again as if it were new");
+                    line.came = seq;
+                }
             }
             device.pass();
         }
@@ -184,7 +225,7 @@ impl World {
 
     fn acknowledge(&mut self, which: usize) {
         let place = self.devices[which].place;
-        if place == 0 {
+        if place == 0 || self.lines[which].unopened.is_some() {
             return;
         }
         let before = self.receiver.acked();
@@ -240,14 +281,35 @@ impl World {
         }
     }
 
-    /// Whatever was on its way is lost. The new connection says what it has, and goes on from there.
+    /// Whatever was on its way is lost. The new connection says what it has, before or after there is something for it, and
+    /// goes on from there. To the server it may be new, and have what is there by now.
     fn reconnect(&mut self, which: usize) {
         self.connections += 1;
-        self.lines[which] = line(self.connections, &self.tail, &self.receiver);
+        let mut line = line(self.connections, &self.tail, &self.receiver);
+        let from =
+            [None, Some(self.receiver.acked()), Some(Seq::new(self.head))][self.random.below(3) as usize];
+        if from.is_some() {
+            (line.courier, line.unopened) = (Courier::new(line.id), from);
+        }
+        line.courier.hold(vec![room()]);
+        line.syncing = true;
+        self.lines[which] = line;
+    }
+
+    fn open(&mut self, which: usize) {
+        let line = &mut self.lines[which];
+        if let Some(from) = line.unopened.take() {
+            line.courier.open(opened(&self.tail, &self.receiver, from));
+        }
+    }
+
+    fn answer_sync(&mut self, which: usize) {
         let place = Seq::new(self.devices[which].place);
-        let courier = &mut self.lines[which].courier;
-        courier.hold([room()].iter());
-        courier.release(&[(room(), place)]);
+        let line = &mut self.lines[which];
+        if std::mem::take(&mut line.syncing) {
+            line.came = place.number();
+            line.courier.release(&[(room(), place)]);
+        }
     }
 
     fn drop_some(&mut self) {
@@ -263,6 +325,9 @@ impl World {
         for _ in 0..400 {
             self.now = self.now + Duration::from_millis(1_001);
             for which in 0..2 {
+                self.answer_sync(which);
+                self.open(which);
+                self.hear(which);
                 self.gather(which);
                 while !self.lines[which].fetches.is_empty() {
                     self.answer(which);

@@ -14,7 +14,7 @@ use presence_core::digest::Digest;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::id::{ConnectionId, Epoch, Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
-use presence_core::people::{Invitation, Person, RosterMember, Username};
+use presence_core::people::{Availability, Invitation, Person, RosterMember, Standing, Username};
 use presence_core::port::store::{Changes, Durability, Gap, GapReason};
 use presence_core::profile::Profile;
 use presence_core::room::{LeaveCause, Link, Member, SessionPresence};
@@ -62,7 +62,7 @@ fn stored(seq: u64) -> StoredMessage {
 
 fn invitation() -> StoredMessage {
     let StoredMessage { seq, message } = stored(3);
-    let (room, body) = (RoomId::parse("@bob").unwrap(), r#"{"room":"doc-1"}"#.into());
+    let (room, body) = (RoomId::parse("@bob").unwrap(), wire::invitation_notice(&message.room).into());
     StoredMessage { seq, message: NewMessage { room, body, kind: MessageKind::Invitation, ..message } }
 }
 
@@ -108,6 +108,16 @@ fn sync_result() -> SyncResult {
     }
 }
 
+fn standings(member: &Member) -> [(&UserId, Standing); 2] {
+    let standing = |availability, last_online| Standing { availability, last_online };
+    static NOBODY: std::sync::OnceLock<UserId> = std::sync::OnceLock::new();
+    let nobody = NOBODY.get_or_init(|| UserId::parse("nobody").unwrap());
+    [
+        (&member.profile.id, standing(Availability::Online, Some(WALL))),
+        (nobody, standing(Availability::Offline, None)),
+    ]
+}
+
 fn messages() -> Vec<(&'static str, String)> {
     let (member, room) = (ann(), RoomId::parse("doc-1").unwrap());
     let epoch = Epoch::new(Incarnation::from_random(0xfeed), 3);
@@ -126,6 +136,8 @@ fn messages() -> Vec<(&'static str, String)> {
     let connection = ConnectionId::from_random(1);
     let roster = Roster::encode(std::iter::once(&member));
     let own = (user, &session.id);
+    let username = Username::parse("Ann 💡").unwrap();
+    let online = std::iter::once((&*member.profile, Availability::Away));
     let moved = std::iter::once((user, &session.id, session.cursor.as_ref()));
     vec![
         (
@@ -159,6 +171,10 @@ fn messages() -> Vec<(&'static str, String)> {
         ("ack", text(wire::message_ack(kept(&stored(7)), &reference))),
         ("messages_dropped", text(wire::messages_dropped(&room, &gap()))),
         ("sync_result", text(wire::sync_result(&sync_result(), &reference))),
+        ("user_status", text(wire::user_status(standings(&member).into_iter(), &reference))),
+        ("online_users", text(wire::online_users(online, WALL, false, &reference))),
+        ("user_profile_updated", text(wire::user_profile_updated(Some(&username), &member.profile, WALL))),
+        ("invitation_accepted", text(wire::invitation_accepted(&room, user, &member.profile.name, WALL))),
         ("room_presence", event(wire::room_presence(stand, std::iter::once(&member), WALL))),
     ]
 }

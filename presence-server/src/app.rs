@@ -27,6 +27,7 @@ use crate::http::set_patience;
 use crate::http::tls::{Tls, TlsError};
 use crate::limits::AddressLimits;
 use crate::metrics::Metrics;
+use crate::people::{self, People};
 use crate::random;
 use crate::service;
 use crate::shard::Shards;
@@ -138,7 +139,10 @@ impl Server {
         let webhooks = Webhooks::start(&config, &store, clock, &metrics)?;
         let notices = webhooks.as_ref().map_or_else(Notices::off, Webhooks::notices);
         let streams = Streams::start(config.shards, Arc::clone(&store), &limits, clock, &metrics, &notices);
+        let left = people::left_behind(&kept);
         let shards = Shards::start_with(kept, config.shards, &limits, incarnation, clock, &metrics, &notices);
+        let people = People::new(streams.clone(), shards.clone(), &config, &limits, clock, &metrics);
+        people.take_up(left);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
         let parts = Parts {
             addresses,
@@ -147,6 +151,7 @@ impl Server {
             shards: shards.clone(),
             streams: streams.clone(),
             auth: Arc::clone(&auth),
+            people: Arc::new(people),
         };
         let connections = Connections::new(&config, parts);
         let (config, connections) = (Arc::new(config), Arc::new(connections));
@@ -224,6 +229,11 @@ impl Server {
             let connections = Arc::clone(&connections);
             async move { connections.pacemaker().run(clock).await }
         });
+        let people = Arc::clone(connections.people());
+        let minding = tokio::spawn({
+            let people = Arc::clone(&people);
+            async move { people.run().await }
+        });
         let (upkept, file) = (Arc::clone(&store), config.store_file());
         let upkeep = tokio::spawn(async move {
             tokio::join!(metrics.upkeep(), store::upkeep(upkept, file, clock, metrics.clone()));
@@ -239,12 +249,13 @@ impl Server {
         // Then nobody is left who would accept.
         let _ = accepting.await;
         let drain = Duration::from_millis(config.drain_ms);
-        let lasting = Lasting { data, streams, webhooks };
+        let lasting = Lasting { data, streams, people, webhooks };
         let stopping = stop(&config, connections.registry(), &shards, lasting, clock);
         if tokio::time::timeout(drain, stopping).await.is_err() {
             warn!("stopping took longer than `drain_ms`; it ends as it is");
         }
         beating.abort();
+        minding.abort();
         upkeep.abort();
         if tokio::time::timeout(SETTLING, store.settle()).await.is_err() {
             warn!("the store is busy; the next start will find more to do");
@@ -258,12 +269,13 @@ impl Server {
 struct Lasting {
     data: Option<DataDir>,
     streams: Streams,
+    people: Arc<People>,
     webhooks: Option<Webhooks>,
 }
 
 /// Sends everybody away, leaves to the next server who was here, and tells a backend what it was still to be told.
 async fn stop(config: &Config, registry: &Registry, shards: &Shards, lasting: Lasting, clock: Clock) {
-    let Lasting { data, streams, webhooks } = lasting;
+    let Lasting { data, streams, people, webhooks } = lasting;
     registry.drain(Duration::from_millis(config.grace_ms));
     shards.freeze().await;
     // The hand-over needs time too, whatever the clients do.
@@ -271,7 +283,8 @@ async fn stop(config: &Config, registry: &Registry, shards: &Shards, lasting: La
     if tokio::time::timeout(patience, registry.emptied()).await.is_err() {
         warn!(connections = registry.len(), "connections did not end in time");
     }
-    streams.flush().await;
+    // When they were last here is known to nobody else.
+    tokio::join!(streams.flush(), people.write_seen());
     if data.is_none() && webhooks.is_none() {
         return;
     }

@@ -4,6 +4,7 @@
 //! - [`app`]: configuration → shards → bind → run → drain.
 //! - [`connection`]: drives sessions; [`shard`]: drives shards. Neither decides anything about presence.
 //! - [`stream`]: messages that last, on their way to the store and to those who receive them.
+//! - [`people`]: who is here at all, who watches whom, and who must hear when what is kept of them changes.
 //! - [`http`]: listener, router, page; [`auth`]: who may; [`limits`]: how much.
 //! - `handover`, in a `data_dir`: what one server leaves to the next when it stops in good order.
 //! - [`store`]: what outlives the process, in a file or in memory.
@@ -34,6 +35,7 @@ pub mod http;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod people;
 mod random;
 pub mod service;
 pub mod shard;

@@ -69,6 +69,10 @@ const WEBHOOK_EVENTS: &str = "presence_webhook_events_total";
 const WEBHOOK_HELD: &str = "presence_webhook_held_events";
 const WEBHOOK_POSTS: &str = "presence_webhook_posts_total";
 const WEBHOOK_SECONDS: &str = "presence_webhook_post_seconds";
+const WATCHED: &str = "presence_watched_users";
+const PROFILES: &str = "presence_profile_changes_total";
+const INVITATIONS: &str = "presence_invitations_total";
+const LAST_ONLINE: &str = "presence_last_online_writes_total";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
 const FDS: &str = "process_open_fds";
@@ -294,6 +298,22 @@ impl Metrics {
     pub(crate) fn webhook_posted(&self, outcome: &'static str, took: Duration) {
         counter!(WEBHOOK_POSTS, "outcome" => outcome).increment(1);
         histogram!(WEBHOOK_SECONDS, "outcome" => outcome).record(took);
+    }
+
+    pub(crate) fn watched(&self, pairs: usize) {
+        gauge!(WATCHED).set(pairs as f64);
+    }
+
+    pub(crate) fn profile_changed(&self) {
+        counter!(PROFILES).increment(1);
+    }
+
+    pub(crate) fn invitation(&self, outcome: &'static str) {
+        counter!(INVITATIONS, "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn last_online(&self, outcome: &'static str, users: usize) {
+        counter!(LAST_ONLINE, "outcome" => outcome).increment(users as u64);
     }
 
     pub(crate) fn message_received(&self, kind: &'static str) {

@@ -1,80 +1,32 @@
 //! The server as a process: how it starts, how it ends, and how it does without file descriptors.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::io::{ErrorKind, Read};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::folder::Folder;
 use presence_testkit::http::get;
+use presence_testkit::server_process::ServerProcess;
 use presence_testkit::wire::ServerMessage;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A server process that ends with the value.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// How long a server may take to stop, whatever its clients do.
-const DRAIN: Duration = Duration::from_secs(20);
-
 const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
 
-impl Process {
-    /// Starts a server with at most so many descriptors.
-    fn start(descriptors: u32) -> Result<Self> {
-        let limited =
-            format!("ulimit -n {descriptors} && exec {BINARY} --listen 127.0.0.1:0 --log-level warn");
-        Self::spawn(Command::new("sh").args(["-c", &limited]))
-    }
+/// Starts a server with at most so many descriptors.
+fn start(descriptors: u32) -> Result<ServerProcess> {
+    let limited = format!("ulimit -n {descriptors} && exec {BINARY} --listen 127.0.0.1:0 --log-level warn");
+    ServerProcess::spawn(Command::new("sh").args(["-c", &limited]))
+}
 
-    /// Starts a server with these flags.
-    fn start_with(flags: &[&str]) -> Result<Self> {
-        Self::spawn(Command::new(BINARY).args(["--listen", "127.0.0.1:0", "--log-level", "warn"]).args(flags))
-    }
-
-    fn spawn(command: &mut Command) -> Result<Self> {
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().context("the server says nothing")?;
-        let mut banner = String::new();
-        BufReader::new(output).read_line(&mut banner)?;
-        let address = banner.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.with_context(|| format!("no address in {banner:?}"))?.parse()?;
-        Ok(Self { child, address })
-    }
-
-    fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
-        ensure!(status.success(), "cannot signal the server");
-        Ok(())
-    }
-
-    /// Waits for the end, as long as a stopping server may take, and gives the exit code; `None` after a signal that
-    /// it could not take.
-    async fn ended(mut self) -> Result<Option<i32>> {
-        let id = self.child.id().to_string();
-        let ending = tokio::task::spawn_blocking(move || self.child.wait());
-        match tokio::time::timeout(DRAIN, ending).await {
-            Ok(ended) => Ok(ended??.code()),
-            Err(_) => {
-                Command::new("kill").args(["-s", "KILL", &id]).status()?;
-                bail!("it takes longer than {DRAIN:?} to stop")
-            }
-        }
-    }
+/// Starts a server with these flags.
+fn start_with(flags: &[&str]) -> Result<ServerProcess> {
+    ServerProcess::spawn(
+        Command::new(BINARY).args(["--listen", "127.0.0.1:0", "--log-level", "warn"]).args(flags),
+    )
 }
 
 fn run(arguments: &[&str]) -> Result<(Option<i32>, String)> {
@@ -110,12 +62,12 @@ fn a_wrong_start_says_what_to_mend_and_its_exit_code_says_which_stage_it_was() -
 /// X7: SIGTERM ends the server in good order, with exit code 0.
 #[tokio::test]
 async fn sigterm_ends_it_in_good_order() -> Result<()> {
-    let process = Process::start(256)?;
+    let process = start(256)?;
     let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
     process.signal("TERM")?;
     ann.wait_for("draining", |m| matches!(m, ServerMessage::Draining(_))).await?;
     ensure!(ann.closed().await? == Some(1012), "the close code is another");
-    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    ensure!(process.ended().await?.success(), "the exit code is another");
     Ok(())
 }
 
@@ -134,7 +86,7 @@ async fn status(stream: &mut TcpStream, path: &str, headers: &str) -> Result<u16
 /// X7: from SIGTERM on it is not ready and lets nobody in, while others are still on their way out.
 #[tokio::test]
 async fn a_stopping_server_is_not_ready_and_lets_nobody_in() -> Result<()> {
-    let process = Process::start_with(&[])?;
+    let process = start_with(&[])?;
     let mut probe = TcpStream::connect(process.address).await?;
     ensure!(status(&mut probe, "/readyz", "").await? == 200, "it is not ready");
     let mut latecomer = TcpStream::connect(process.address).await?;
@@ -149,14 +101,14 @@ async fn a_stopping_server_is_not_ready_and_lets_nobody_in() -> Result<()> {
     ensure!(status(&mut latecomer, "/ws?user_id=bob", upgrade).await? == 503, "it lets somebody in");
     let refused = TcpStream::connect(process.address).await.err().map(|error| error.kind());
     ensure!(refused == Some(ErrorKind::ConnectionRefused), "it still listens: {refused:?}");
-    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    ensure!(process.ended().await?.success(), "the exit code is another");
     Ok(())
 }
 
 /// X7, X1: neither one that never reads nor one that ignores the close keeps the server from stopping.
 #[tokio::test]
 async fn no_client_keeps_it_from_stopping() -> Result<()> {
-    let process = Process::start_with(&["--messages-per-second", "10000", "--messages-burst", "10000"])?;
+    let process = start_with(&["--messages-per-second", "10000", "--messages-burst", "10000"])?;
     let mut stubborn = Vec::new();
     for kind in [Kind::Ws, Kind::Sse] {
         let who =
@@ -173,7 +125,7 @@ async fn no_client_keeps_it_from_stopping() -> Result<()> {
     process.signal("TERM")?;
     ensure!(ann.closed().await? == Some(1012), "the close code is another");
     // Nobody has read the close, and all are still connected.
-    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    ensure!(process.ended().await?.success(), "the exit code is another");
     drop((ann, stubborn));
     Ok(())
 }
@@ -183,13 +135,13 @@ async fn no_client_keeps_it_from_stopping() -> Result<()> {
 async fn a_second_sigterm_ends_it_at_once() -> Result<()> {
     let mut command = Command::new(BINARY);
     command.args(["--listen", "127.0.0.1:0", "--log-level", "info", "--log-format", "json"]);
-    let mut process = Process::spawn(command.stderr(Stdio::piped()))?;
-    let mut log = process.child.stderr.take().context("it does not log")?;
+    let mut process = ServerProcess::spawn(command.stderr(Stdio::piped()))?;
+    let mut log = process.log().context("it does not log")?;
     let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
     process.signal("TERM")?;
     ann.wait_for("draining", |m| matches!(m, ServerMessage::Draining(_))).await?;
     process.signal("TERM")?;
-    ensure!(process.ended().await? == Some(0), "the exit code is another");
+    ensure!(process.ended().await?.success(), "the exit code is another");
     let mut said = String::new();
     log.read_to_string(&mut said)?;
     ensure!(said.contains("\"draining\"") && !said.contains("\"stopped\""), "it waited: {said}");
@@ -203,21 +155,21 @@ async fn a_restart_goes_on_where_the_server_stopped_and_a_crash_does_not() -> Re
         let folder = Folder::new();
         let data_dir = folder.path().to_str().context("a path is text")?;
         let who = Credentials::new("ann", "a");
-        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let process = start_with(&["--data-dir", data_dir])?;
         let mut ann = Client::enter(kind, process.address, &who, "doc").await?;
         process.signal("TERM")?;
         ensure!(ann.closed().await? == Some(1012), "the close code is another");
-        ensure!(process.ended().await? == Some(0), "the exit code is another");
+        ensure!(process.ended().await?.success(), "the exit code is another");
 
-        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let process = start_with(&["--data-dir", data_dir])?;
         let mut ann = ann.come_back(kind, process.address, &who).await?;
         let got = ann.resume("doc").await?;
         ensure!(matches!(got.last(), Some(ServerMessage::Synced(_))), "{got:?}");
         process.signal("KILL")?;
-        ensure!(process.ended().await?.is_none(), "it was not killed");
+        ensure!(process.ended().await?.code().is_none(), "it was not killed");
 
         // What was handed over to the second is nothing to the third.
-        let process = Process::start_with(&["--data-dir", data_dir])?;
+        let process = start_with(&["--data-dir", data_dir])?;
         let mut ann = ann.come_back(kind, process.address, &who).await?;
         let got = ann.resume("doc").await?;
         let reason = |message: &ServerMessage| match message {
@@ -232,7 +184,7 @@ async fn a_restart_goes_on_where_the_server_stopped_and_a_crash_does_not() -> Re
 /// X6: without a descriptor left it turns new connections away, serves those it has, and recovers by itself.
 #[tokio::test]
 async fn it_survives_without_descriptors() -> Result<()> {
-    let process = Process::start(64)?;
+    let process = start(64)?;
     let mut ann = Client::enter(Kind::Ws, process.address, &Credentials::new("ann", "a"), "doc").await?;
     let mut many = Vec::new();
     for _ in 0..100 {

@@ -1,14 +1,13 @@
 //! The real process with TLS: SIGHUP, which ends a server without it, and the commands that ask about one.
 #![cfg(feature = "tls")]
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::http::get;
+use presence_testkit::server_process::ServerProcess;
 use presence_testkit::tls::{Certificate, CertificateFiles, Tunnel, connect};
 
 /// How long the new certificate may take to be used.
@@ -16,40 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_presence-server");
 
-/// A server process that ends with the value.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Process {
-    fn start(scheme: &str, flags: &[&str]) -> Result<Self> {
-        let mut child = Command::new(BINARY)
-            .args(["--listen", "127.0.0.1:0", "--log-level", "error"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = child.stdout.take().context("the server says nothing")?;
-        let mut banner = String::new();
-        BufReader::new(output).read_line(&mut banner)?;
-        let address = banner.split(scheme).nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.with_context(|| format!("no address in {banner:?}"))?.parse()?;
-        Ok(Self { child, address })
-    }
-
-    fn hang_up(&self) -> Result<()> {
-        let status = Command::new("kill").args(["-s", "HUP", &self.child.id().to_string()]).status()?;
-        ensure!(status.success(), "cannot signal the server");
-        Ok(())
-    }
+fn start(scheme: &str, flags: &[&str]) -> Result<ServerProcess> {
+    let mut command = Command::new(BINARY);
+    command.args(["--listen", "127.0.0.1:0", "--log-level", "error"]).args(flags);
+    let process = ServerProcess::spawn(&mut command)?;
+    ensure!(process.scheme == scheme, "it says {}", process.scheme);
+    Ok(process)
 }
 
 #[tokio::test]
@@ -57,18 +28,18 @@ async fn a_hang_up_brings_the_new_certificate_and_ends_nobody() -> Result<()> {
     let (certificate, next) = (Certificate::new()?, Certificate::new()?);
     let files = CertificateFiles::of(&certificate)?;
     let (cert, key) = (files.cert().display().to_string(), files.key().display().to_string());
-    let process = Process::start("https://", &["--tls-cert-file", &cert, "--tls-key-file", &key])?;
+    let process = start("https", &["--tls-cert-file", &cert, "--tls-key-file", &key])?;
     let tunnel = Tunnel::to(process.address, certificate.trusted()?).await?;
     let mut ann = Client::enter(Kind::Ws, tunnel.address(), &Credentials::new("ann", "a"), "doc").await?;
 
     files.replace(&next)?;
-    process.hang_up()?;
+    process.signal("HUP")?;
     let believes = next.trusted()?;
     let taken_up = async { while connect(process.address, believes.clone()).await.is_err() {} };
     tokio::time::timeout(PATIENCE, taken_up).await.context("the new certificate is not used")?;
 
     std::fs::write(files.key(), "no key")?;
-    process.hang_up()?;
+    process.signal("HUP")?;
     let tunnel = Tunnel::to(process.address, believes).await?;
     let refused = "presence_tls_certificate_reloads_total{outcome=\"failed\"} 1";
     let counted = async {
@@ -82,9 +53,9 @@ async fn a_hang_up_brings_the_new_certificate_and_ends_nobody() -> Result<()> {
 
 #[tokio::test]
 async fn without_tls_a_hang_up_is_what_it_is_to_any_program() -> Result<()> {
-    let mut process = Process::start("http://", &[])?;
-    process.hang_up()?;
-    let ended = tokio::task::spawn_blocking(move || process.child.wait()).await??;
+    let process = start("http", &[])?;
+    process.signal("HUP")?;
+    let ended = process.ended().await?;
     ensure!(ended.code().is_none(), "it went on, or ended in another way: {ended}");
     Ok(())
 }
@@ -94,7 +65,7 @@ fn its_health_and_its_files_can_be_asked_for() -> Result<()> {
     let files = CertificateFiles::of(&Certificate::new()?)?;
     let (cert, key) = (files.cert().display().to_string(), files.key().display().to_string());
     let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key];
-    let process = Process::start("https://", &tls)?;
+    let process = start("https", &tls)?;
     let address = process.address.to_string();
     let ask = |arguments: &[&str]| -> Result<(Option<i32>, String)> {
         let output = Command::new(BINARY).args(arguments).args(["--listen", &address]).args(tls).output()?;

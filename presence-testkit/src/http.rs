@@ -94,13 +94,29 @@ pub async fn send_json(
     path: &str,
     body: &serde_json::Value,
 ) -> Result<Answer> {
-    let body = body.to_string();
-    let head = format!(
+    send(server, method, path, &[], &body.to_string()).await
+}
+
+/// Sends a body with any method and more headers, as JSON, whatever it is.
+///
+/// # Errors
+/// If there is no answer in time.
+pub async fn send(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer> {
+    let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+         Content-Type: application/json\r\nContent-Length: {}\r\n",
         body.len()
     );
-    raw(server, (head + &body).as_bytes()).await
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    raw(server, (head + "\r\n" + body).as_bytes()).await
 }
 
 /// Sends bytes as they are, and reads an answer.

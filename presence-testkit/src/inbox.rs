@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use crate::wire::{MessageCreated, ServerMessage};
+use crate::wire::{MessageCreated, ServerMessage, ThreadInvitation};
 
 /// What was wrong with a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -111,6 +111,7 @@ impl Inbox {
                 }
                 self.take(created, Source::Live)
             }
+            ServerMessage::ThreadInvitation(invitation) => self.take(&as_stored(invitation), Source::Live),
             ServerMessage::Ack(ack) => {
                 let stream = self.streams.entry(ack.room.clone()).or_default();
                 stream.own.insert(ack.seq);
@@ -166,6 +167,22 @@ impl Inbox {
         }
         stream.pass_own();
         Ok(())
+    }
+}
+
+/// An invitation stands in its inbox as any message does; a sync shows it so.
+fn as_stored(invitation: &ThreadInvitation) -> MessageCreated {
+    MessageCreated {
+        id: String::new(),
+        room: invitation.inbox.clone(),
+        parent_thread: invitation.inbox.clone(),
+        seq: invitation.seq,
+        user_id: invitation.invited_by.clone(),
+        user_name: invitation.user_name.clone(),
+        snapshot: serde_json::json!({"room": invitation.room}),
+        timestamp: invitation.timestamp,
+        correlation_id: invitation.correlation_id.clone(),
+        redelivered: invitation.redelivered,
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`load`]: many clients, which count and measure what they receive.
 //! - [`openapi`]: whether real answers are what a document says.
 //! - [`receiver`]: a backend that webhooks go to.
+//! - [`server_process`]: the server's binary, as whoever operates it has it.
 //! - [`tls`]: certificates, and the client's side of TLS.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
@@ -25,6 +26,7 @@ pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod receiver;
+pub mod server_process;
 pub mod tls;
 pub mod view;
 pub mod wire;

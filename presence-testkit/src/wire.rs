@@ -30,6 +30,10 @@ pub enum ServerMessage {
     Ack(Ack),
     MessagesDropped(MessagesDropped),
     SyncResult(SyncResult),
+    UserStatus(UserStatus),
+    OnlineUsers(OnlineUsers),
+    UserProfileUpdated(UserProfileUpdated),
+    InvitationAccepted(InvitationAccepted),
     /// A type that this client does not know.
     Other(String),
 }
@@ -157,6 +161,23 @@ shapes! {
         state: BTreeMap<String, Value>,
         cursor: Option<Value>,
     }
+    /// `user_status`
+    UserStatus { users: Vec<Standing>, #[serde(rename = "ref")] reference: Option<Value>, }
+    /// One of `user_status`
+    Standing { id: String, status: String, last_online: Option<i64>, }
+    /// `online_users`
+    OnlineUsers { users: Vec<OnlineUser>, more: bool, #[serde(rename = "ref")] reference: Option<Value>, }
+    /// One of `online_users`
+    OnlineUser { id: String, name: String, color: String, status: String, last_online: i64, }
+    /// `user_profile_updated`
+    UserProfileUpdated {
+        user_id: String,
+        username: Option<String>,
+        name: String,
+        color: String,
+        avatar: Option<String>,
+        timestamp: i64,
+    }
     /// `message_created`, and without its type an element of lists of messages
     MessageCreated {
         id: String,
@@ -179,6 +200,7 @@ shapes! {
         inbox: String,
         seq: u64,
         timestamp: i64,
+        correlation_id: String,
         #[serde(default)] redelivered: bool,
     }
     /// `ack`, and without its type the answer of `POST /v1/rooms/{room}/messages`
@@ -206,6 +228,14 @@ shapes! {
     }
     /// The answer of `GET /v1/rooms/{room}/messages`
     RoomMessages { messages: Vec<MessageCreated>, more: bool, }
+    /// `invitation_accepted`
+    InvitationAccepted {
+        thread_id: String,
+        room: String,
+        user_id: String,
+        user_name: String,
+        timestamp: i64,
+    }
     /// The answer of `GET /v1/rooms/{room}/presence`
     #[serde(rename_all = "camelCase")]
     RoomPresence {
@@ -264,6 +294,10 @@ impl ServerMessage {
             "ack" => Self::Ack(serde_json::from_str(text)?),
             "messages_dropped" => Self::MessagesDropped(serde_json::from_str(text)?),
             "sync_result" => Self::SyncResult(serde_json::from_str(text)?),
+            "user_status" => Self::UserStatus(serde_json::from_str(text)?),
+            "online_users" => Self::OnlineUsers(serde_json::from_str(text)?),
+            "user_profile_updated" => Self::UserProfileUpdated(serde_json::from_str(text)?),
+            "invitation_accepted" => Self::InvitationAccepted(serde_json::from_str(text)?),
             unknown => Self::Other(unknown.to_owned()),
         })
     }
@@ -290,6 +324,10 @@ impl ServerMessage {
             | Self::Error(_)
             | Self::Draining(_)
             | Self::Close(_)
+            | Self::UserStatus(_)
+            | Self::OnlineUsers(_)
+            | Self::UserProfileUpdated(_)
+            | Self::InvitationAccepted(_)
             | Self::Other(_) => None,
         }
     }

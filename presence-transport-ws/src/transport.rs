@@ -119,10 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     fn take_in(&mut self, bytes: &[u8]) {
         let kept = self.codec.take();
         let seen = self.frames.pass(bytes);
-        // With a new codec, whole messages leave nothing behind in it: what waits for a socket that takes nothing now
-        // does, and so does a close.
-        let whole = !self.frames.is_midway() && seen.pieces <= 1;
-        let mut disposable = kept.is_none() && self.backlog.is_empty() && whole;
+        // Half a kilobyte that only what is on its way needs: a message that is not whole, a pong that the socket does
+        // not take now, a close.
+        let mut disposable = self.backlog.is_empty() && !self.frames.is_midway();
         let mut codec = kept.unwrap_or_else(|| new_codec(self.config.message_bytes_max));
         let before = self.inbox.len();
         if seen.control > 0 {
@@ -325,5 +324,36 @@ impl Write for MemoryWire<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn pair() -> (WsTransport<DuplexStream>, DuplexStream) {
+        let (server, client) = duplex(1024);
+        let config = WsConfig { message_bytes_max: 1024, fragments_max: 8 };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        (WsTransport::new(server, peer, &[], config), client)
+    }
+
+    /// A mask of zeros leaves the payload as it is.
+    const HELLO: [u8; 11] = *b"\x81\x85\0\0\0\0hello";
+
+    #[tokio::test]
+    async fn a_message_that_came_in_parts_costs_no_memory_once_it_is_there() {
+        let (mut transport, mut client) = pair();
+        client.write_all(&HELLO[..7]).await.unwrap();
+        assert!(matches!(transport.recv().await, Ok(Incoming::Partial)));
+        assert!(transport.codec.is_some(), "it holds the beginning");
+        client.write_all(&HELLO[7..]).await.unwrap();
+        assert!(matches!(transport.recv().await, Ok(Incoming::Text(text)) if &*text == b"hello"));
+        assert!(transport.codec.is_none());
+        client.write_all(&HELLO).await.unwrap();
+        assert!(matches!(transport.recv().await, Ok(Incoming::Text(_))));
+        assert!(transport.codec.is_none());
     }
 }

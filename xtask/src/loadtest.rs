@@ -41,7 +41,8 @@ cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
 messages attack.
-`messages` keeps what is said in a folder of its own; with --kill the server is killed in the middle and started again.
+`messages` keeps what is said in a folder of its own; with --kill the server is killed meanwhile and started
+again, at a moment that --seed says.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
 `cargo xtask loadtest fanout --help` shows the numbers of one.
 With --url a server that runs already is used, and what it costs is not measured.

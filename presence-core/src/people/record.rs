@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::id::{IdError, RoomId, UserId};
-use crate::profile::Color;
+use crate::profile::{Color, Profile};
 use crate::time::WallTime;
 
 /// A name that a user has chosen: 3–64 characters after trimming, no control characters. Not unique.
@@ -51,6 +51,28 @@ pub struct Person {
     pub last_online: Option<WallTime>,
     /// When any of this but `last_online` last changed.
     pub changed_at: WallTime,
+}
+
+impl Person {
+    /// What others see of somebody who says this of themselves: what a person has chosen for good stands over what one of
+    /// their connections says.
+    pub fn over(&self, said: &Arc<Profile>) -> Arc<Profile> {
+        let boxed = |text: &Arc<str>| Box::from(&**text);
+        let name = self.username.as_ref().map(|name| Box::from(name.as_str()));
+        let seen = Profile {
+            id: said.id.clone(),
+            name: name.unwrap_or_else(|| said.name.clone()),
+            color: self.color.unwrap_or(said.color),
+            avatar: self.avatar.as_ref().map(boxed).or_else(|| said.avatar.clone()),
+            email: self.email.as_ref().map(boxed).or_else(|| said.email.clone()),
+        };
+        if seen == **said { Arc::clone(said) } else { Arc::new(seen) }
+    }
+
+    /// Whether they have chosen anything that others see.
+    pub fn has_chosen(&self) -> bool {
+        self.username.is_some() || self.color.is_some() || self.avatar.is_some() || self.email.is_some()
+    }
 }
 
 /// A change to a person; `None` leaves a field as it is, `Some(None)` clears it.

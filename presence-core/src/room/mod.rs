@@ -310,6 +310,19 @@ impl Room {
         self.touch(now, visitor);
     }
 
+    /// Shows the visitor's user otherwise: what is different between `before` and `after`, and nothing else.
+    pub fn show(&mut self, visitor: &Visitor, before: &Profile, after: &Profile) {
+        if self.seat(visitor).is_err() {
+            return;
+        }
+        let Some(member) = self.members.get_mut(visitor.profile.id.as_str()) else { return };
+        let profile = member.profile.changed(before, after);
+        if !Arc::ptr_eq(&profile, &member.profile) {
+            self.pending.touch(&visitor.profile.id, Some(member));
+            member.profile = profile;
+        }
+    }
+
     /// Notes that the session was heard from.
     pub fn touch(&mut self, now: Now, visitor: &Visitor) {
         if self.seat(visitor).is_ok()

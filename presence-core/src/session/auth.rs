@@ -263,9 +263,14 @@ impl Session {
                 }
                 identity.session = session.clone();
                 identity.chosen_by = ChosenBy::Client;
-                let user = identity.profile.id.clone();
-                self.outputs.push(SessionOutput::Detach { how: Detach::Finished });
-                self.outputs.push(SessionOutput::Attach { user, session });
+                let (user, said) = (identity.profile.id.clone(), Arc::clone(&identity.said));
+                let active = identity.active;
+                self.outputs.extend([
+                    SessionOutput::Detach { how: Detach::Finished },
+                    SessionOutput::Attach { user, session },
+                    SessionOutput::Said(said),
+                    SessionOutput::Active(active),
+                ]);
                 return Ok(true);
             }
             Some(_) => identity.chosen_by = ChosenBy::Client,

@@ -72,6 +72,7 @@ impl Session {
             | RoomCommand::PutOut
             | RoomCommand::Touch
             | RoomCommand::Activity { .. }
+            | RoomCommand::Profile { .. }
             | RoomCommand::Restart { .. }
             | RoomCommand::LiveNow => return,
         };
@@ -115,6 +116,7 @@ impl Session {
             }
             ClientMessage::Activity { active } => {
                 self.known().map(|identity| identity.active = active).map(|()| {
+                    self.outputs.push(SessionOutput::Active(active));
                     self.route_all(&RoomCommand::Activity { active });
                 })
             }
@@ -134,6 +136,9 @@ impl Session {
                 Ok(())
             }
             ClientMessage::SyncAll(request) => self.sync_all(request, reference),
+            ClientMessage::ListUsers { room } => self.list_users(room, reference),
+            ClientMessage::Watch { users } => self.watch(users, reference),
+            ClientMessage::Unwatch { users } => self.unwatch(users),
             ClientMessage::Sync { room, since, digest } => self.route(room, |entry| RoomCommand::Sync {
                 since,
                 digest,
@@ -170,7 +175,15 @@ impl Session {
             }
         }
         let identity = self.known()?;
-        identity.profile = identity.profile.with(claim);
+        let said = identity.said.with(claim);
+        if said != identity.said {
+            identity.said = Arc::clone(&said);
+            identity.profile = match &identity.kept {
+                Some(person) => person.over(&said),
+                None => Arc::clone(&said),
+            };
+            self.outputs.push(SessionOutput::Said(said));
+        }
         self.enter(room, state, since, reference)
     }
 

@@ -21,6 +21,8 @@ pub enum StreamCommand {
     Listen {
         /// The room.
         room: RoomId,
+        /// A sync has told it of those up to here, before anybody knew that it listens.
+        after: Option<Seq>,
     },
     /// It is there no more.
     Leave {
@@ -49,6 +51,15 @@ pub enum StreamCommand {
 /// What streams have for a connection.
 #[derive(Debug)]
 pub enum StreamDelivery {
+    /// A message of the connection's own is kept.
+    Kept {
+        /// Its stream.
+        room: RoomId,
+        /// Its place there.
+        seq: Seq,
+        /// The ack.
+        frame: Frame,
+    },
     /// There is something to deliver of this one.
     Opened(Opened),
     /// This one is for others from now on.
@@ -198,9 +209,9 @@ impl Session {
             let message = "the answer to your last `sync` is still under way";
             return Err(CommandError::new(ErrorCode::Busy, message).retry_after(self.limits.huge_room_tick));
         }
-        if let Some(courier) = &mut self.courier {
-            courier.hold(request.cursors.iter().map(|(room, _)| room));
-        }
+        let connection = self.connection;
+        let courier = self.courier.get_or_insert_with(|| Box::new(Courier::new(connection)));
+        courier.hold(request.cursors.iter().map(|(room, _)| room.clone()).collect());
         let present = self.rooms().cloned().collect();
         let sync = Sync { user, rooms, present, request, reference: reference.clone() };
         self.outputs.push(SessionOutput::Stream(StreamCommand::Sync(Box::new(sync))));
@@ -209,6 +220,12 @@ impl Session {
 
     pub(super) fn handle_stream(&mut self, delivery: StreamDelivery) {
         match (delivery, &mut self.courier) {
+            (StreamDelivery::Kept { room, seq, frame }, courier) => {
+                if let Some(courier) = courier {
+                    courier.tell(&room, seq);
+                }
+                self.outbox.push(frame);
+            }
             (StreamDelivery::Opened(opened), _) => self.handle_opened(opened),
             (StreamDelivery::Synced(synced), _) => self.handle_synced(*synced),
             (StreamDelivery::Closed(room), Some(courier)) => courier.close(&room),
@@ -231,6 +248,12 @@ impl Session {
         self.syncing = false;
         if let Some(courier) = &mut self.courier {
             courier.release(&synced.places);
+        }
+        for seat in self.rooms.iter().filter(|seat| seat.reader.is_some()) {
+            if let Some(after) = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room)) {
+                let listen = StreamCommand::Listen { room: seat.room.clone(), after: Some(after) };
+                self.outputs.push(SessionOutput::Stream(listen));
+            }
         }
         match synced.answer {
             Ok(frame) => self.outbox.push(frame),

@@ -11,7 +11,9 @@ mod commands;
 mod ending;
 mod heartbeat;
 mod messages;
+mod output;
 mod pace;
+mod people;
 mod quality;
 
 use std::sync::Arc;
@@ -21,10 +23,11 @@ use crate::error::{CloseReason, CommandError};
 use crate::feed::{FeedReader, Gathered};
 use crate::frame::{Frame, Message};
 use crate::id::{ConnectionId, RoomId, SessionId, UserId};
-use crate::limits::{Limits, RateLimit};
+use crate::limits::Limits;
+use crate::people::Person;
 use crate::port::transport::{Sent, Silence};
 use crate::profile::Profile;
-use crate::shard::{Detach, Entry, RoomCommand};
+use crate::shard::{Entry, RoomCommand};
 use crate::stream::Courier;
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Since};
@@ -34,6 +37,8 @@ pub use budget::UserBudget;
 use budget::{Budgets, Offences};
 use heartbeat::{Beat, Heartbeat};
 pub use messages::{Publish, Standing, StreamCommand, StreamDelivery, Sync, Synced, beyond};
+pub use output::{Delivery, SessionOutput};
+pub use people::PeopleCommand;
 pub use quality::Quality;
 
 /// What is known of a connection when it opens.
@@ -65,79 +70,6 @@ pub enum OwnEntry {
     None,
     /// It does, and has read the room up to here, if ever.
     Enter(Option<Since>),
-}
-
-/// Something that a session wants done.
-#[derive(Debug)]
-pub enum SessionOutput {
-    /// Tell all shards that this connection has this session now.
-    Attach {
-        /// The user.
-        user: UserId,
-        /// The session.
-        session: SessionId,
-    },
-    /// Tell all shards that it has it no more. Must not be dropped: a lost one is a ghost.
-    Detach {
-        /// How it ended.
-        how: Detach,
-    },
-    /// Give this to the room's shard. What [`RoomCommand::may_be_refused`] says may be handed back to
-    /// [`Session::handle_busy`] instead.
-    Route {
-        /// The room.
-        room: RoomId,
-        /// The command.
-        command: RoomCommand,
-    },
-    /// Something about messages that last.
-    Stream(StreamCommand),
-    /// Find out whether this token is good, and give the answer to [`Session::handle_verified`].
-    Verify(Box<Credentials>),
-    /// Close the connection, after writing what waits.
-    Close(CloseReason),
-    /// A ping was answered after this time.
-    RoundTrip(Duration),
-    /// A client message was taken in, of this type.
-    Received(&'static str),
-    /// Too much came.
-    Limited(RateLimit),
-    /// An error was answered.
-    Refused(crate::error::ErrorCode),
-}
-
-/// What a shard has for a connection.
-#[derive(Debug)]
-pub enum Delivery {
-    /// Snapshot or replay, and where to read on.
-    Position {
-        /// Which entry it answers.
-        entry: Entry,
-        /// To be written first.
-        frame: Frame,
-        /// Has everything up to and including the frame.
-        reader: FeedReader,
-    },
-    /// The room did not let the session in.
-    NotEntered {
-        /// Which entry it answers.
-        entry: Entry,
-        /// The error.
-        frame: Frame,
-    },
-    /// Something to write.
-    Answer(Frame),
-    /// Why something could not be carried out.
-    Refused {
-        /// Why.
-        error: CommandError,
-        /// What it was.
-        reference: Reference,
-    },
-    /// Something about messages that last.
-    Stream(StreamDelivery),
-    /// The end.
-    Evict(CloseReason),
 }
 
 /// One connection's protocol.
@@ -177,7 +109,12 @@ enum Phase {
 
 #[derive(Debug)]
 struct Identity {
+    /// What others see: what is kept of the user over what the connection says.
     profile: Arc<Profile>,
+    /// What the connection says.
+    said: Arc<Profile>,
+    /// What is kept of the user, if that is known and anything that others see.
+    kept: Option<Arc<Person>>,
     session: SessionId,
     /// Who chose the session id.
     chosen_by: ChosenBy,
@@ -384,7 +321,8 @@ impl Session {
             Delivery::Position { entry, frame, reader } => {
                 // The answer to an entry that has been left, or entered anew, comes too late to matter.
                 if let Some(seat) = self.rooms.iter_mut().find(|seat| seat.entry == entry) {
-                    let listen = StreamCommand::Listen { room: seat.room.clone() };
+                    let after = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room));
+                    let listen = StreamCommand::Listen { room: seat.room.clone(), after };
                     seat.reader = Some(reader);
                     self.outbox.push(frame);
                     self.outputs.push(SessionOutput::Stream(listen));
@@ -397,6 +335,8 @@ impl Session {
             Delivery::Answer(frame) => self.outbox.push(frame),
             Delivery::Refused { error, reference } => self.refuse(&error, &reference),
             Delivery::Stream(delivery) => self.handle_stream(delivery),
+            Delivery::Person(person) => self.know(person),
+            Delivery::Notice { room, frame } => self.hear_of(&room, frame),
             Delivery::Evict(reason) => return self.close(reason),
         }
         if self.outbox.len() > self.limits.mailbox_max {
@@ -451,7 +391,12 @@ impl Session {
         let Phase::Opening { session, chosen_by, .. } = &self.phase else { return };
         let (session, chosen_by) = (session.clone(), *chosen_by);
         self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
-        let ready = Phase::Ready(Identity { profile, session, chosen_by, rights, active: true });
+        let said = Arc::clone(&profile);
+        if *said != Profile::of_user(said.id.clone()) {
+            self.outputs.push(SessionOutput::Said(Arc::clone(&said)));
+        }
+        let identity = Identity { profile, said, kept: None, session, chosen_by, rights, active: true };
+        let ready = Phase::Ready(identity);
         let before = std::mem::replace(&mut self.phase, ready);
         self.say_connected(now, reference);
         self.heartbeat.restart(now.at);

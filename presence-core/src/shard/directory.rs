@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::census::{Standing, Uneven};
 use super::input::RoomKey;
 use super::look::Page;
 use crate::id::{Generation, SessionId, UserId};
+use crate::profile::Profile;
 use crate::room::Visitor;
 
 /// Sessions by user, connections by generation. Looked up, never iterated: the order of neither can reach an output.
@@ -133,6 +135,13 @@ impl Directory {
     /// The visitor of a connection, fenced off or not.
     pub(super) fn visitor_mut(&mut self, generation: Generation) -> Option<&mut Visitor> {
         self.connections.get_mut(&generation)
+    }
+
+    /// Notes how a connection is to be seen.
+    pub(super) fn show(&mut self, generation: Generation, profile: &Arc<Profile>) {
+        if let Some(visitor) = self.connections.get_mut(&generation) {
+            visitor.profile = Arc::clone(profile);
+        }
     }
 
     pub(super) fn record(&self, user: &UserId, session: &SessionId) -> Option<&Record> {

@@ -85,6 +85,13 @@ pub enum RoomCommand {
         /// In use, or idle.
         active: bool,
     },
+    /// To be seen otherwise.
+    Profile {
+        /// As the connection was seen before.
+        before: Arc<Profile>,
+        /// As it is to be seen now.
+        after: Arc<Profile>,
+    },
     /// To change its state.
     Update {
         /// Field by field.
@@ -140,6 +147,7 @@ impl RoomCommand {
             | Self::PutOut
             | Self::Touch
             | Self::Activity { .. }
+            | Self::Profile { .. }
             | Self::Restart { .. }
             | Self::LiveNow => false,
         }

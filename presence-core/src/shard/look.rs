@@ -1,9 +1,11 @@
 //! Looking into a shard from outside. Looking changes nothing, and one look never does more than a bounded amount of
 //! work: whoever wants to see more looks again, from where the last look ended.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::RoomKey;
 use super::Shard;
 use super::census::Standing;
 use super::sighting::{Sighting, Whereabouts};
@@ -113,6 +115,19 @@ impl Shard {
         let records = self.directory.records(user).iter();
         let there = records.filter(|record| record.standing() != Standing::Over);
         there.map(|record| record.session.clone()).collect()
+    }
+
+    /// The rooms of this shard that a user is in, attached or held.
+    pub fn rooms_of_user(&self, user: &UserId) -> Vec<RoomId> {
+        let keys: BTreeSet<RoomKey> =
+            self.directory.records(user).iter().flat_map(|record| &record.rooms).copied().collect();
+        keys.into_iter().filter_map(|key| self.desk(key)).map(|desk| desk.room.id().clone()).collect()
+    }
+
+    /// At most `limit` of the users in a room, in the order of their ids.
+    pub fn users_in(&self, room: &RoomId, limit: usize) -> Vec<UserId> {
+        let members = self.room(room).into_iter().flat_map(|room| room.members());
+        members.take(limit).map(|member| member.profile.id.clone()).collect()
     }
 
     /// The connections that have a user's sessions.

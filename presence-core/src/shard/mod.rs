@@ -265,6 +265,7 @@ impl Shard {
         match command {
             RoomCommand::Leave => return self.leave(now, key, &visitor, LeaveCause::Left),
             RoomCommand::PutOut => return self.leave(now, key, &visitor, LeaveCause::Kicked),
+            RoomCommand::Profile { ref after, .. } => self.directory.show(generation, after),
             _ => {}
         }
         let limits = Arc::clone(&self.limits);
@@ -362,6 +363,7 @@ impl Shard {
             | RoomCommand::PutOut
             | RoomCommand::Touch
             | RoomCommand::Activity { .. }
+            | RoomCommand::Profile { .. }
             | RoomCommand::Restart { .. }
             | RoomCommand::LiveNow => return,
         };
@@ -462,6 +464,7 @@ fn apply(
         }
         RoomCommand::Activity { active } => desk.room.activity(now, &Visitor { active, ..visitor.clone() }),
         RoomCommand::Touch => desk.room.touch(now, visitor),
+        RoomCommand::Profile { before, after } => desk.room.show(visitor, &before, &after),
         RoomCommand::Sync { since, digest, entry, reference } => {
             if !desk.room.is_in(visitor) {
                 return Err((crate::room::not_joined(desk.room.id()), reference));

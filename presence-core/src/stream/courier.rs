@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Found, Receiver, Seq, Tail};
+use super::{Found, Receiver, Seq, Tail, TailReader};
 use crate::frame::Frame;
 use crate::id::{ConnectionId, RoomId};
 use crate::limits::Limits;
@@ -27,6 +27,8 @@ pub struct Opened {
     pub receiver: Receiver,
     /// What comes after this is to be delivered.
     pub from: Seq,
+    /// The connection has been told of its own messages up to here.
+    pub told: Seq,
 }
 
 /// A question to the store.
@@ -83,6 +85,10 @@ pub enum Acknowledged {
 pub struct Courier {
     connection: ConnectionId,
     lanes: Vec<Lane>,
+    /// While a sync is not answered, nothing is delivered: the streams whose places the client has said with it.
+    held: Option<Vec<RoomId>>,
+    /// Streams that a sync has told of and that are not open: how far.
+    told_of: Vec<(RoomId, Seq)>,
     /// Messages that have gone again, since somebody last asked.
     redelivered: u64,
 }
@@ -96,6 +102,8 @@ struct Lane {
     sent: Seq,
     /// The last of it that was really written.
     written: Seq,
+    /// The client has been told of its own messages up to here.
+    told: Seq,
     flights: Vec<Flight>,
     /// What is to go again: after the first, up to the second.
     again: Option<(Seq, Seq)>,
@@ -124,40 +132,60 @@ enum Source {
     Failed,
     /// The store, which is asked again then.
     Paused(Timestamp),
-    /// Nowhere, until a sync is answered.
-    Held,
 }
 
 impl Courier {
     /// Nothing to deliver yet.
     pub fn new(connection: ConnectionId) -> Self {
-        Self { connection, lanes: Vec::new(), redelivered: 0 }
+        Self { connection, lanes: Vec::new(), held: None, told_of: Vec::new(), redelivered: 0 }
     }
 
     fn lane(&mut self, room: &RoomId) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| lane.room == *room)
     }
 
-    /// There is something to deliver of a stream. If it was open already, it goes on from where it is.
+    /// There is something to deliver of a stream. If it was open already, it goes on from where it is; if a sync has told of
+    /// it, from there.
     pub fn open(&mut self, opened: Opened) {
-        let Opened { room, tail, receiver, from: sent } = opened;
+        let Opened { room, tail, receiver, from, told } = opened;
+        let synced = self.told_of.iter().position(|(known, _)| *known == room);
+        let sent = synced.map_or(from, |index| self.told_of.swap_remove(index).1);
+        receiver.note_sent(sent);
         match self.lane(&room) {
-            Some(lane) => (lane.tail, lane.receiver) = (tail, receiver),
+            Some(lane) => {
+                (lane.tail, lane.receiver) = (tail, receiver);
+                lane.told = told.max(lane.told);
+            }
             None => {
                 let (flights, again, source) = (Vec::new(), None, Source::Tail);
                 self.lanes.reserve_exact(1);
-                self.lanes.push(Lane { room, tail, receiver, sent, written: sent, flights, again, source });
+                let written = sent;
+                self.lanes.push(Lane { room, tail, receiver, sent, written, told, flights, again, source });
             }
         }
     }
 
+    /// The client is told that a message of its own is there.
+    pub fn tell(&mut self, room: &RoomId, seq: Seq) {
+        if let Some(lane) = self.lane(room) {
+            lane.told = seq.max(lane.told);
+        }
+    }
+
+    /// How far a sync has told of a stream that is not open.
+    pub fn told_of(&self, room: &RoomId) -> Option<Seq> {
+        self.told_of.iter().find(|(known, _)| known == room).map(|(_, place)| *place)
+    }
+
     /// The stream is not received any more.
     pub fn close(&mut self, room: &RoomId) {
+        self.told_of.retain(|(known, _)| known != room);
         self.lanes.retain(|lane| lane.room != *room);
     }
 
     /// Only these streams are received from now on.
     pub fn retain(&mut self, received: impl Fn(&RoomId) -> bool) {
+        self.told_of.retain(|(room, _)| received(room));
         self.lanes.retain(|lane| received(&lane.room));
     }
 
@@ -171,6 +199,9 @@ impl Courier {
         fetches: &mut Vec<Fetch>,
     ) -> bool {
         let mut more = false;
+        if self.held.is_some() {
+            return false;
+        }
         for lane in &mut self.lanes {
             let before = frames.len();
             more |= lane.gather_again(now, self.connection, limits, frames, fetches);
@@ -213,6 +244,9 @@ impl Courier {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self, limits: &Limits) -> Option<Timestamp> {
+        if self.held.is_some() {
+            return None;
+        }
         let due = |lane: &Lane| {
             let open = lane.flights.iter().filter(|flight| flight.attempts < limits.redeliveries_max);
             let paused = if let Source::Paused(until) = lane.source { Some(until) } else { None };
@@ -247,25 +281,22 @@ impl Courier {
         std::mem::take(&mut self.redelivered)
     }
 
-    /// The client has asked for what comes after places of its own: until it has that, nothing else of these streams is
-    /// delivered.
-    pub fn hold<'a>(&mut self, rooms: impl Iterator<Item = &'a RoomId>) {
-        for room in rooms {
-            if let Some(lane) = self.lane(room) {
-                lane.source = Source::Held;
-            }
-        }
+    /// The client has asked for what it does not have, in these streams from places of its own. Until it has that, nothing
+    /// else is delivered, of streams that are opened meanwhile neither: what is new must not come before what is older.
+    pub fn hold(&mut self, named: Vec<RoomId>) {
+        self.held = Some(named);
     }
 
     /// A sync is answered, and has brought these streams to these places: deliveries go on from there.
     pub fn release(&mut self, places: &[(RoomId, Seq)]) {
-        for lane in &mut self.lanes {
-            let held = matches!(lane.source, Source::Held);
-            if let Some((_, place)) = places.iter().find(|(room, _)| *room == lane.room) {
-                lane.go_on_from(*place, held);
-            }
-            if held {
+        let named = self.held.take().unwrap_or_default();
+        for (room, place) in places {
+            if let Some(lane) = self.lane(room) {
+                lane.go_on_from(*place, named.contains(room));
                 lane.source = Source::Tail;
+            } else {
+                self.told_of.retain(|(known, _)| known != room);
+                self.told_of.push((room.clone(), *place));
             }
         }
     }
@@ -284,7 +315,7 @@ impl Lane {
     fn gather_again(
         &mut self,
         now: Timestamp,
-        reader: ConnectionId,
+        connection: ConnectionId,
         limits: &Limits,
         frames: &mut Vec<Frame>,
         fetches: &mut Vec<Fetch>,
@@ -301,6 +332,7 @@ impl Lane {
             return false;
         }
         let mut texts = Vec::new();
+        let reader = TailReader { connection, told: self.told };
         match self.tail.read(now, (after, to), reader, &mut texts, limits.gather_bytes_max) {
             Found::UpTo { seq, more, .. } => {
                 frames.extend(texts.iter().map(wire::redelivered));
@@ -317,7 +349,7 @@ impl Lane {
     fn gather_new(
         &mut self,
         now: Timestamp,
-        reader: ConnectionId,
+        connection: ConnectionId,
         limits: &Limits,
         frames: &mut Vec<Frame>,
         fetches: &mut Vec<Fetch>,
@@ -332,6 +364,7 @@ impl Lane {
             return false;
         }
         let range = (self.sent, Seq::LAST);
+        let reader = TailReader { connection, told: self.told };
         match self.tail.read(now, range, reader, frames, limits.gather_bytes_max) {
             Found::UpTo { seq, foreign, more } => {
                 self.note(now, seq, foreign);
@@ -357,7 +390,7 @@ impl Lane {
                 self.source = Source::Tail;
                 return None;
             }
-            Source::Answered(_) | Source::Paused(_) | Source::Tail | Source::Asked | Source::Held => {
+            Source::Answered(_) | Source::Paused(_) | Source::Tail | Source::Asked => {
                 return None;
             }
         }

@@ -12,4 +12,4 @@ mod tail;
 pub use courier::{Acknowledged, Courier, Fetch, Fetched, Opened, Purpose};
 pub use message::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 pub use receiver::Receiver;
-pub use tail::{Found, Tail, TailMessage};
+pub use tail::{Found, Tail, TailMessage, TailReader};

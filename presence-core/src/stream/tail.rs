@@ -27,6 +27,15 @@ pub struct TailMessage {
     pub expires: Timestamp,
 }
 
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailReader {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// It has been told of its own messages up to here.
+    pub told: Seq,
+}
+
 /// What a reader finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -104,12 +113,13 @@ impl Tail {
     }
 
     /// Adds to `frames` what comes after one place, and up to another, in order, until `bytes_max` is reached; but not what
-    /// came from `reader` itself.
+    /// came from `reader` itself. Where it came to one of its own that it has not been told of, it finds no more: what is
+    /// new must not come before it knows whose the place between is.
     pub fn read(
         &self,
         now: Timestamp,
         (after, to): (Seq, Seq),
-        reader: ConnectionId,
+        reader: TailReader,
         frames: &mut Vec<Frame>,
         bytes_max: usize,
     ) -> Found {
@@ -125,8 +135,12 @@ impl Tail {
             if bytes >= bytes_max {
                 return Found::UpTo { seq, foreign, more: true };
             }
+            let own = message.from == Some(reader.connection);
+            if own && message.seq > reader.told {
+                break;
+            }
             seq = message.seq;
-            if message.from != Some(reader) {
+            if !own {
                 bytes += message.frame.text_len();
                 frames.push(message.frame.clone());
                 foreign = Some(seq);
@@ -178,7 +192,8 @@ mod tests {
 
     fn read(tail: &Tail, now: Timestamp, after: u64, bytes_max: usize) -> (Found, Vec<String>) {
         let mut frames = Vec::new();
-        let found = tail.read(now, (Seq::new(after), Seq::LAST), READER, &mut frames, bytes_max);
+        let reader = TailReader { connection: READER, told: Seq::new(8) };
+        let found = tail.read(now, (Seq::new(after), Seq::LAST), reader, &mut frames, bytes_max);
         let text = |frame: &Frame| String::from_utf8(frame.messages()[0].text().to_vec()).unwrap();
         (found, frames.iter().map(text).collect())
     }
@@ -197,6 +212,9 @@ mod tests {
         assert_eq!(read(&tail, NOW, 6, 100), (up_to(9, Some(9), false), vec!["m7".into(), "m9".into()]));
         assert_eq!(read(&tail, NOW, 6, 1), (up_to(7, Some(7), true), vec!["m7".into()]));
         assert_eq!(read(&tail, NOW, 7, 1).0, up_to(9, Some(9), false));
+        append(&tail, 10, READER);
+        append(&tail, 11, OTHER);
+        assert_eq!(read(&tail, NOW, 9, 100), (up_to(9, None, false), vec![]), "it has not been told of 10");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What clients say, decoded with limits. Every refusal names the field.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde::Deserialize;
@@ -57,11 +58,17 @@ pub enum ClientMessage {
     SyncAll(SyncRequest),
     /// The answer to a ping, with the ping's timestamp.
     Pong { timestamp: Option<i64> },
+    /// "Who is online?" `None`: of all with whom the asker shares a room or a roster.
+    ListUsers { room: Option<RoomId> },
+    /// "How do these stand, and from now on?"
+    Watch { users: BTreeSet<UserId> },
+    /// "I do not want to hear of these any more."
+    Unwatch { users: BTreeSet<UserId> },
 }
 
 impl ClientMessage {
     /// The `type`s that clients may send, for metrics and documents.
-    pub const TYPES: [&str; 13] = [
+    pub const TYPES: [&str; 16] = [
         "auth",
         "presence:join",
         "presence:leave",
@@ -75,6 +82,9 @@ impl ClientMessage {
         "ack",
         "sync",
         "pong",
+        "list_users",
+        "watch",
+        "unwatch",
     ];
 
     /// The message's `type`.
@@ -93,6 +103,9 @@ impl ClientMessage {
             Self::Ack { .. } => "ack",
             Self::SyncAll(_) => "sync",
             Self::Pong { .. } => "pong",
+            Self::ListUsers { .. } => "list_users",
+            Self::Watch { .. } => "watch",
+            Self::Unwatch { .. } => "unwatch",
         }
     }
 }
@@ -255,6 +268,9 @@ impl<'a> Object<'a> {
             },
             "sync" => ClientMessage::SyncAll(self.sync_request()?),
             "pong" => ClientMessage::Pong { timestamp: self.value("timestamp", "a whole number")? },
+            "list_users" => ClientMessage::ListUsers { room: self.room()? },
+            "watch" => ClientMessage::Watch { users: self.users()? },
+            "unwatch" => ClientMessage::Unwatch { users: self.users()? },
             unknown => {
                 let shown: String = unknown.chars().take(64).collect();
                 return Err(CommandError::field(
@@ -280,6 +296,20 @@ impl<'a> Object<'a> {
             CommandError::field(ErrorCode::InvalidRoom, self.path_of("room"), format!("`room` {error}"))
         };
         RoomId::parse(&text).map(Some).map_err(refused)
+    }
+
+    /// User ids, each once.
+    fn users(&self) -> Result<BTreeSet<UserId>, CommandError> {
+        let texts: Vec<Cow<'_, str>> = self.required("users", "a list of user ids")?;
+        let max = self.limits.watched_users_max;
+        if texts.len() > max {
+            return Err(self.bad("users", format!("must be at most {max} ids")));
+        }
+        let parse = |(index, text): (usize, &Cow<'_, str>)| {
+            let parsed = self.limits.user_ids.parse(text);
+            parsed.map_err(|rule| self.bad(&format!("users[{index}]"), rule))
+        };
+        texts.iter().enumerate().map(parse).collect()
     }
 
     fn claim(&self) -> Result<UserClaim, CommandError> {

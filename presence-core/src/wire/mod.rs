@@ -2,17 +2,21 @@
 //! messages are encoded here; the model in between holds [`Json`] values without looking into them.
 
 mod client;
+mod document;
 mod events;
 mod json;
 mod kept;
+mod people;
 mod server;
 mod stream;
 mod user;
 
 pub use client::{ClientMessage, Decoded, Since, SyncRequest, UserClaim, decode, decode_message};
+pub use document::{DocumentError, document};
 pub use events::*;
 pub use json::{Json, Reference, State, StatePatch};
 pub use kept::{KeptRoomError, kept_room, read_kept_room};
+pub use people::*;
 pub use server::*;
 pub use stream::*;
 

@@ -1,5 +1,7 @@
 //! One connection's task: one loop, one place that waits, one place that writes.
 
+mod asks;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,7 +13,7 @@ use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::{Frame, Mark, Message};
 use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
-use presence_core::session::{Delivery, Quality, Session, SessionOutput, StreamCommand};
+use presence_core::session::{Credentials, Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
 use presence_core::time::{Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
@@ -146,6 +148,7 @@ impl Drive {
                 info!(%connection, %user, %session, generation = generation.number(), "session attached");
                 self.user = Some(user.clone());
                 shared.registry.identify(connection, &user);
+                shared.people.attach(&user, &session, connection, &self.mailbox);
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
                 let streams = shared.streams.clone();
                 return Step::wait(async move {
@@ -154,6 +157,9 @@ impl Drive {
                 });
             }
             SessionOutput::Detach { how } => {
+                if let Some(user) = &self.user {
+                    shared.people.detach(user, self.session.connection(), how);
+                }
                 let (shards, streams) = (shared.shards.clone(), shared.streams.clone());
                 return Step::wait(async move {
                     shards.detach(generation, how).await;
@@ -180,25 +186,32 @@ impl Drive {
             SessionOutput::Limited(limit) => shared.metrics.rate_limited(limit.as_str()),
             SessionOutput::Refused(code) => {
                 shared.metrics.error_answered(code);
-                let (connection, number) = (self.session.connection(), self.received);
-                let correlation = format_args!("{connection}-{number}");
-                debug!(%connection, %correlation, code = code.as_str(), "message refused");
+                let (connection, correlation) = (self.session.connection(), self.correlation());
+                debug!(%connection, correlation, code = code.as_str(), "message refused");
             }
-            SessionOutput::Verify(credentials) => {
-                let address = self.transport.info().peer.ip();
-                if let Err(refused) = shared.addresses.check_auth(address) {
-                    self.turn_away(refused);
-                    return Step::Done;
+            SessionOutput::Verify(credentials) => self.verify(*credentials),
+            SessionOutput::Active(active) => {
+                if let Some(user) = &self.user {
+                    shared.people.set_active(user, self.session.connection(), active);
                 }
-                let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| {
-                    shared.addresses.failed_auth(address);
-                    error.answer()
-                });
-                self.session.handle_verified(shared.clock.now(), *credentials, verdict);
             }
+            SessionOutput::Said(said) => shared.people.set_said(self.session.connection(), said),
+            SessionOutput::People(command) => self.ask_people(*command),
             SessionOutput::Close(reason) => return Step::Close(reason),
         }
         Step::Done
+    }
+
+    fn verify(&mut self, credentials: Credentials) {
+        let (address, shared) = (self.transport.info().peer.ip(), Arc::clone(&self.shared));
+        if let Err(refused) = shared.addresses.check_auth(address) {
+            return self.turn_away(refused);
+        }
+        let verdict = shared.auth.verify(credentials.token.reveal()).map_err(|error| {
+            shared.addresses.failed_auth(address);
+            error.answer()
+        });
+        self.session.handle_verified(shared.clock.now(), credentials, verdict);
     }
 
     fn turn_away(&mut self, refused: Refused) {
@@ -222,32 +235,6 @@ impl Drive {
     /// The name in the logs of the message that was received last.
     fn correlation(&self) -> String {
         format!("{}-{}", self.session.connection(), self.received)
-    }
-
-    fn carry_out_stream(&mut self, command: StreamCommand) -> Step {
-        let (generation, streams) = (self.generation, self.shared.streams.clone());
-        match command {
-            StreamCommand::Listen { room } => {
-                return Step::wait(async move { streams.listen(generation, room).await });
-            }
-            StreamCommand::Leave { room } => {
-                return Step::wait(async move { streams.leave(generation, room).await });
-            }
-            StreamCommand::Publish(publish) => {
-                let (correlation, reference) = (self.correlation().into(), publish.reference.clone());
-                let connection = self.session.connection();
-                if let Err(error) = streams.publish(*publish, correlation, connection, &self.mailbox) {
-                    self.session.handle_delivery(Delivery::Refused { error, reference });
-                }
-            }
-            StreamCommand::Acknowledge { room, seq, unsure } => {
-                return Step::wait(async move { streams.acknowledge(generation, room, seq, unsure).await });
-            }
-            StreamCommand::Fetch(fetch) => streams.fetch(fetch, &self.mailbox),
-            StreamCommand::Sync(sync) => streams.sync(*sync, &self.mailbox),
-            StreamCommand::Redelivered(messages) => self.shared.metrics.redelivered(messages),
-        }
-        Step::Done
     }
 
     /// Says of each message that lasts what became of it (M6).
@@ -411,6 +398,7 @@ impl Drive {
         self.settle().await;
         let connection = self.session.connection();
         self.shared.registry.leave(connection);
+        self.shared.people.forget(connection);
         let lasted = self.shared.clock.now().at.since(self.opened);
         let kind = self.transport.info().kind;
         self.shared.metrics.connection_ended(kind, reason);
@@ -434,6 +422,10 @@ impl Drop for Drive {
         let connection = self.session.connection();
         error!(%connection, generation = self.generation.number(), "a connection's task has panicked");
         self.shared.registry.leave(connection);
+        self.shared.people.forget(connection);
+        if let Some(user) = &self.user {
+            self.shared.people.detach(user, connection, Detach::Lost);
+        }
         self.shared.metrics.connection_ended(self.transport.info().kind, "panicked");
         let (shards, generation) = (self.shared.shards.clone(), self.generation);
         let streams = self.shared.streams.clone();

@@ -9,7 +9,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-use presence_core::id::{ConnectionId, RoomId, SessionId};
+use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
 use presence_core::session::{Opening, OwnEntry, Proof, Session};
@@ -23,6 +23,7 @@ use crate::limits::{
     AddressLimits, AddressPlace, Refused, UnknownLimit, UnknownPlace, UserLimits, UserPlace,
 };
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::random;
 use crate::shard::Shards;
 use crate::stream::Streams;
@@ -40,6 +41,7 @@ pub struct Connections {
     shards: Shards,
     auth: Arc<Auth>,
     streams: Streams,
+    people: Arc<People>,
     pacemaker: Pacemaker,
     registry: Registry,
     addresses: Arc<AddressLimits>,
@@ -79,6 +81,8 @@ pub struct Parts {
     pub streams: Streams,
     /// Who may.
     pub auth: Arc<Auth>,
+    /// Who is here, and what is kept of them.
+    pub people: Arc<People>,
 }
 
 /// What a connection takes up of what is limited, for as long as it lives.
@@ -95,12 +99,25 @@ pub struct Places {
 impl Connections {
     /// Connections that meet in the rooms of `shards`, each with somebody whom `auth` knows.
     pub fn new(config: &Config, parts: Parts) -> Self {
-        let Parts { addresses, clock, metrics, shards, streams, auth } = parts;
+        let Parts { addresses, clock, metrics, shards, streams, auth, people } = parts;
         let limits = Arc::new(config.limits());
         let (pacemaker, registry) = (Pacemaker::new(), Registry::default());
         let users = Arc::new(UserLimits::new(config.connections_per_user_max, &limits, clock));
         let unknown = UnknownLimit::new(config.unauthenticated_max);
-        Self { limits, clock, metrics, shards, auth, streams, pacemaker, registry, addresses, users, unknown }
+        Self {
+            limits,
+            clock,
+            metrics,
+            shards,
+            auth,
+            streams,
+            people,
+            pacemaker,
+            registry,
+            addresses,
+            users,
+            unknown,
+        }
     }
 
     /// The streams that they receive.
@@ -146,6 +163,19 @@ impl Connections {
             Owner::Unknown | Owner::NoConnection => Ok(()),
         };
         checked.inspect_err(|refused| self.metrics.refused(refused.bound))
+    }
+
+    /// A user does something without a connection; it counts as one message of theirs.
+    ///
+    /// # Errors
+    /// If they have sent more than they may.
+    pub fn pay(&self, user: &UserId) -> Result<(), Refused> {
+        self.users.pay(user).inspect_err(|refused| self.metrics.refused(refused.bound))
+    }
+
+    /// Who is here, and what is kept of them.
+    pub fn people(&self) -> &Arc<People> {
+        &self.people
     }
 
     /// The timers of the connections; somebody has to run them.
@@ -265,8 +295,11 @@ mod tests {
         let auth = Arc::new(Auth::new(&config, Arc::clone(&limits), clock, metrics.clone())?);
         let addresses = Arc::new(AddressLimits::new(&config, clock)?);
         let store = Arc::new(crate::store::memory::MemoryStore::new(config.stream_limits()));
-        let streams = Streams::start(1, store, &limits, clock, &metrics, &crate::webhook::Notices::off());
-        let parts = Parts { addresses, clock, metrics, shards, streams, auth };
+        let notices = crate::webhook::Notices::off();
+        let streams = Streams::start(1, store, &limits, clock, &metrics, &notices);
+        let people = People::new(streams.clone(), shards.clone(), &config, &limits, clock, &metrics);
+        let people = Arc::new(people);
+        let parts = Parts { addresses, clock, metrics, shards, streams, auth, people };
         let connections = Arc::new(Connections::new(&config, parts));
         let (transport, mut ann) = pair();
         connections.open(Box::new(transport), hello("ann"));

@@ -28,16 +28,18 @@ pub(crate) enum Group {
     Presence,
     Messages,
     People,
+    Rosters,
     Administration,
     Operations,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 6] = [
+    pub(crate) const ALL: [Group; 7] = [
         Self::Connecting,
         Self::Presence,
         Self::Messages,
         Self::People,
+        Self::Rosters,
         Self::Administration,
         Self::Operations,
     ];
@@ -48,6 +50,7 @@ impl Group {
             Self::Presence => "presence",
             Self::Messages => "messages",
             Self::People => "people",
+            Self::Rosters => "rosters",
             Self::Administration => "administration",
             Self::Operations => "operations",
         }
@@ -58,7 +61,8 @@ impl Group {
             Self::Connecting => "Opening a live connection.",
             Self::Presence => "Who is in a room.",
             Self::Messages => "What is said, and kept.",
-            Self::People => "Who is online.",
+            Self::People => "Who users are, and whether they are online.",
+            Self::Rosters => "Who belongs to a room, here or not.",
             Self::Administration => "Sending users away.",
             Self::Operations => "How the server is.",
         }
@@ -90,6 +94,7 @@ pub(crate) enum Takes {
 /// The forms of ids, as `presence_core::id` checks them.
 pub(crate) const ROOM_FORM: &str = r"^([A-Za-z0-9_.:~/-]{1,128}|@[^\u0000-\u001f\u007f-\u009f]{1,128})$";
 pub(crate) const USER_FORM: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,128}$";
+pub(crate) const KEY_FORM: &str = USER_FORM;
 pub(crate) const CONNECTION_FORM: &str = "^[0-9a-f]{32}$";
 
 /// An answer.

@@ -17,7 +17,8 @@ use super::origin::Origins;
 const CROSSED: [&str; 4] = ["/v1/", "/sse", "/threads/", "/users/"];
 
 const METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
-const HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id";
+const HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, \
+                       X-User-Id";
 const EXPOSED: &str = "ETag, Retry-After, X-Request-Id";
 
 /// How long a browser may remember the answer to a preflight, in seconds.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::about::{About, Body, Group, Reply, schema_of};
 use super::answer::{Answer, HttpError, empty, encoded};
-use super::users::unknown;
+use super::people::unknown;
 use crate::auth::Auth;
 use crate::connection::Connections;
 use crate::shard::Shards;
@@ -67,7 +67,9 @@ pub(super) async fn user(
     connections: &Connections,
 ) -> Result<Answer, HttpError> {
     auth.revocations().revoke(id.clone(), connections.now().wall);
-    match shards.kick(&id).await? {
+    let kicked = shards.kick(&id).await?;
+    connections.people().dismiss(&id);
+    match kicked {
         0 => Err(unknown()),
         kicked => {
             info!(user = %id, sessions = kicked, "user kicked");

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderName};
 use presence_core::error::{CommandError, ErrorCode};
-use presence_core::id::{RoomId, UserId};
+use presence_core::id::RoomId;
 use presence_core::limits::Limits;
 use presence_core::port::store::{PageLimits, StoreError};
-use presence_core::rights::Rooms;
 use presence_core::session::{Publish, Standing, Sync};
 use presence_core::stream::Seq;
 use presence_core::time::WallTime;
@@ -19,13 +17,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::about::{About, Body, Group, Query, Reply, Takes, USER_FORM, schema_of};
+use super::actor::Actor;
 use super::answer::{Answer, HttpError, json};
 use super::query::{bad, count, parameter};
-use crate::auth::Access;
+use crate::people::People;
 use crate::stream::{Streams, told};
-
-/// Says for whom a request acts that proves nothing about that: the backend's, and everybody's in dev mode.
-const USER_HEADER: HeaderName = HeaderName::from_static("x-user-id");
 
 const LIMIT: usize = 100;
 
@@ -223,11 +219,11 @@ struct SyncedInvitation {
 
 /// What all three work with.
 pub(super) struct Asked<'a> {
-    pub(super) access: &'a Access,
-    pub(super) headers: &'a HeaderMap,
+    pub(super) actor: Actor,
     pub(super) query: Option<&'a str>,
     pub(super) limits: &'a Limits,
     pub(super) streams: &'a Streams,
+    pub(super) people: &'a People,
 }
 
 /// Sends.
@@ -238,11 +234,12 @@ pub(super) async fn send(
     request: &str,
 ) -> Result<Answer, HttpError> {
     let (id, data) = wire::decode_message(body, asked.limits).map_err(refused)?;
-    let sender = asked.user()?.ok_or_else(|| bad("user_id", "is missing: it says who sends"))?;
-    if !asked.rooms().allow_sending(&sender, &room) {
+    let sender =
+        asked.actor.user().cloned().ok_or_else(|| bad("user_id", "is missing: it says who sends"))?;
+    if !asked.actor.rooms().allow_sending(&sender, &room) {
         return Err(closed());
     }
-    let free = asked.is_backend() || room.inbox_of().is_some();
+    let free = asked.actor.is_backend() || room.inbox_of().is_some();
     let standing = if free || asked.streams.takes_part(&room, &sender).await.map_err(unreadable)? {
         Standing::Sure
     } else {
@@ -252,7 +249,7 @@ pub(super) async fn send(
         room,
         id,
         body: Bytes::copy_from_slice(data.as_str().as_bytes()),
-        sender_name: asked.name_of(&sender).await,
+        sender_name: asked.people.name_of(&sender, asked.actor.said()).await,
         sender,
         standing,
         reference: None,
@@ -269,12 +266,12 @@ pub(super) async fn read(asked: &Asked<'_>, room: RoomId) -> Result<Answer, Http
         Some(text) => text.parse().map_err(|_| bad("after", "must be a whole number of 0 or more"))?,
     };
     let messages = count(asked.query, "limit", LIMIT, LIMIT_MAX)?;
-    if let Some(user) = asked.user()? {
-        if !asked.rooms().allow(&user, &room) {
+    if let Some(user) = asked.actor.user() {
+        if !asked.actor.rooms().allow(user, &room) {
             return Err(closed());
         }
         let is_inside =
-            asked.is_backend() || asked.streams.takes_part(&room, &user).await.map_err(unreadable)?;
+            asked.actor.is_backend() || asked.streams.takes_part(&room, user).await.map_err(unreadable)?;
         if !is_inside {
             let message = "there is no such room for you";
             return Err(HttpError::field(StatusCode::NOT_FOUND, "not_found", "room", message));
@@ -295,56 +292,12 @@ pub(super) async fn sync(asked: &Asked<'_>) -> Result<Answer, HttpError> {
         }
     };
     let limit = Some(count(asked.query, "limit", LIMIT, LIMIT_MAX)?);
-    let user = asked.user()?.ok_or_else(|| bad("user_id", "is missing: it says who asks"))?;
+    let user = asked.actor.user().cloned().ok_or_else(|| bad("user_id", "is missing: it says who asks"))?;
     let request = SyncRequest { since, cursors: Vec::new(), limit };
-    let (rooms, present) = (asked.rooms(), Vec::new());
+    let (rooms, present) = (asked.actor.rooms(), Vec::new());
     let sync = Sync { user, rooms, present, request, reference: None };
     let result = asked.streams.what_is_new(&sync).await.map_err(unreadable)?;
     Ok(json(StatusCode::OK, wire::sync_body(&result)))
-}
-
-impl Asked<'_> {
-    /// For whom this is, if it says so.
-    fn user(&self) -> Result<Option<UserId>, HttpError> {
-        let in_header = self.headers.get(USER_HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let named = in_header.or_else(|| parameter(self.query, "user_id"));
-        let parse = |text: &str| self.limits.user_ids.parse(text).map_err(|rule| bad("user_id", rule));
-        let named = named.map(|text| parse(&text)).transpose()?;
-        match self.access {
-            Access::User(grant) if named.as_ref().is_some_and(|named| named != grant.user()) => {
-                let message = "`user_id` is not whose token this is";
-                Err(HttpError::field(StatusCode::FORBIDDEN, "forbidden", "user_id", message))
-            }
-            Access::User(grant) => Ok(Some(grant.user().clone())),
-            Access::AnyUser if named.is_none() => {
-                let message = "say who you are: `X-User-Id`, or `user_id` in the URL";
-                Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", message))
-            }
-            Access::Anyone | Access::AnyUser | Access::Backend => Ok(named),
-        }
-    }
-
-    fn rooms(&self) -> Rooms {
-        match self.access {
-            Access::User(grant) => grant.rooms.clone(),
-            Access::Anyone | Access::AnyUser | Access::Backend => Rooms::Every,
-        }
-    }
-
-    fn is_backend(&self) -> bool {
-        matches!(self.access, Access::Backend)
-    }
-
-    /// What others call a user: as their token says, or their profile, or else their id.
-    async fn name_of(&self, user: &UserId) -> Arc<str> {
-        if let Access::User(grant) = self.access {
-            return Arc::from(&*grant.profile.name);
-        }
-        // Without a store the message will not be kept anyway.
-        let known = self.streams.store().people(std::slice::from_ref(user)).await.unwrap_or_default();
-        let name = known.into_iter().find_map(|person| person.username);
-        Arc::from(name.as_ref().map_or(user.as_str(), presence_core::people::Username::as_str))
-    }
 }
 
 fn closed() -> HttpError {

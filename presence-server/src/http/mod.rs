@@ -2,6 +2,7 @@
 
 mod about;
 pub mod accept;
+mod actor;
 pub(crate) mod answer;
 mod body;
 mod caller;
@@ -16,6 +17,7 @@ mod messages;
 mod openapi;
 pub(crate) mod origin;
 mod page;
+mod people;
 mod presence;
 pub(crate) mod query;
 mod rooms;
@@ -26,7 +28,6 @@ mod socket;
 mod stats;
 mod stream;
 pub mod tls;
-mod users;
 
 pub use router::Router;
 pub(crate) use socket::set_patience;

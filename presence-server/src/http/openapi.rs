@@ -15,7 +15,8 @@ use utoipa::openapi::{
 };
 
 use super::about::{
-    About, Body, CONNECTION_FORM, Group, Query, ROOM_FORM, Reply, Schemas, Takes, USER_FORM, plain, schema_of,
+    About, Body, CONNECTION_FORM, Group, KEY_FORM, Query, ROOM_FORM, Reply, Schemas, Takes, USER_FORM, plain,
+    schema_of,
 };
 use super::answer::{Answer, ErrorBody, json};
 use super::routes::{ROUTES, Route, Who, parameter_of};
@@ -203,6 +204,7 @@ fn formed(form: &str) -> ObjectBuilder {
 fn path_parameter(path: &str, name: &'static str) -> ParameterBuilder {
     let (about, form) = match name {
         "room" => ("The room's id. A `/` in it may stand as it is or as `%2F`.", ROOM_FORM),
+        "key" => ("What the user calls the document, percent-encoded.", KEY_FORM),
         _ if path.starts_with("/v1/connections/") => ("The connection's id.", CONNECTION_FORM),
         _ => ("The user's id, percent-encoded.", USER_FORM),
     };

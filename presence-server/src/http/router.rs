@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -13,6 +14,7 @@ use presence_core::limits::Limits;
 use presence_core::port::store::Store;
 use tracing::debug;
 
+use super::actor::Actor;
 use super::answer::{Answer, HttpError};
 use super::body::read_body;
 use super::caller::Caller;
@@ -20,8 +22,8 @@ use super::connection::{Leave, Reply};
 use super::cors::Crossing;
 use super::routes::{self, Call, Found, Parameters, Route, Who};
 use super::{
-    debug_connections, debug_room, framing, health, kick, messages, openapi, page, presence, query, rooms,
-    stats, stream, users,
+    debug_connections, debug_room, framing, health, kick, messages, openapi, page, people, presence, query,
+    rooms, stats, stream,
 };
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
@@ -137,12 +139,11 @@ impl Router {
                 presence::get(parameters.room()?, &access, query, request.headers(), shards).await
             }
             Call::SendMessage => self.send(parameters.room()?, &access, request).await,
-            Call::ReadMessages => messages::read(&self.asked(&access, &request), parameters.room()?).await,
-            Call::Sync => messages::sync(&self.asked(&access, &request)).await,
+            Call::ReadMessages => messages::read(&self.asked(&access, &request)?, parameters.room()?).await,
+            Call::Sync => messages::sync(&self.asked(&access, &request)?).await,
             Call::Rooms => rooms::list(query, shards).await,
             Call::Stats => stats::get(shards, connections).await,
-            Call::User => users::one(parameters.user(&self.limits)?, shards, connections).await,
-            Call::Users => users::some(query, &self.limits, shards, connections).await,
+            Call::People(call) => self.people(call, parameters, &access, request).await,
             Call::KickUser => {
                 kick::user(parameters.user(&self.limits)?, &self.auth, shards, connections).await
             }
@@ -157,9 +158,25 @@ impl Router {
         answer.map(Reply::Answer)
     }
 
-    fn asked<'a, B>(&'a self, access: &'a Access, request: &'a Request<B>) -> messages::Asked<'a> {
-        let (headers, query) = (request.headers(), request.uri().query());
-        messages::Asked { access, headers, query, limits: &self.limits, streams: self.connections.streams() }
+    /// Who asks; what users change, they pay for.
+    fn actor<B>(&self, access: &Access, request: &Request<B>) -> Result<Actor, HttpError> {
+        let actor = Actor::of(access, request.headers(), request.uri().query(), &self.limits)?;
+        if let Actor::User { id, .. } = &actor
+            && !request.method().is_safe()
+        {
+            self.connections.pay(id).map_err(Refused::answer)?;
+        }
+        Ok(actor)
+    }
+
+    fn asked<'a, B>(
+        &'a self,
+        access: &Access,
+        request: &'a Request<B>,
+    ) -> Result<messages::Asked<'a>, HttpError> {
+        let (streams, people) = (self.connections.streams(), self.connections.people());
+        let (actor, query) = (self.actor(access, request)?, request.uri().query());
+        Ok(messages::Asked { actor, query, limits: &self.limits, streams, people })
     }
 
     async fn send(
@@ -172,9 +189,10 @@ impl Router {
         let bytes_max = self.config.body_bytes_max.min(self.limits.message_bytes_max);
         let id = request_id(&request);
         let (head, body) = request.into_parts();
-        let body = read_body(body, bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await?;
         let request = Request::from_parts(head, ());
-        messages::send(&self.asked(access, &request), room, &body, id.to_str().unwrap_or_default()).await
+        let asked = self.asked(access, &request)?;
+        let body = read_body(body, bytes_max, Duration::from_millis(self.config.body_timeout_ms)).await?;
+        messages::send(&asked, room, &body, id.to_str().unwrap_or_default()).await
     }
 
     /// Decides whether a request may have what its route gives, for all routes in this one place; what is left to the
@@ -232,6 +250,27 @@ impl Router {
         let place = caller.place_of_stream(self.addresses());
         hello.places.address = Some(place.map_err(|refused| self.refuse(refused))?);
         kind(request, caller.peer, hello, &self.config, &self.connections)
+    }
+
+    async fn people(
+        &self,
+        call: people::Call,
+        parameters: &Parameters<'_>,
+        access: &Access,
+        request: Request<Incoming>,
+    ) -> Result<Answer, HttpError> {
+        let actor = self.actor(access, &request)?;
+        let (head, body) = request.into_parts();
+        let (headers, query) = (&head.headers, head.uri.query());
+        let timeout = Duration::from_millis(self.config.body_timeout_ms);
+        let body = match call.takes_body() {
+            true => read_body(body, self.config.body_bytes_max, timeout).await?,
+            false => Bytes::new(),
+        };
+        let document_bytes_max = self.config.document_bytes_max;
+        let (limits, people) = (&self.limits, self.connections.people());
+        let asked = people::Asked { actor, query, headers, body, limits, document_bytes_max, people };
+        people::answer(call, parameters, asked).await
     }
 
     /// Counts who fails to prove who it is, and does not even look at what an address brings that has failed too often.

@@ -7,12 +7,14 @@ use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use presence_core::id::{ConnectionId, RoomId, UserId};
 use presence_core::limits::Limits;
+use presence_core::people::DocumentKey;
 
 use super::about::About;
 use super::answer::HttpError;
+use super::people::{Call as People, about};
 use super::{
-    debug_connections, debug_room, health, kick, messages, openapi, page, presence, rooms, stats, stream,
-    users,
+    debug_connections, debug_room, health, kick, messages, openapi, page, people, presence, rooms, stats,
+    stream,
 };
 
 /// A method at an address.
@@ -56,8 +58,7 @@ pub(super) enum Call {
     Sync,
     Rooms,
     Stats,
-    User,
-    Users,
+    People(people::Call),
     KickUser,
     KickConnection,
     DebugConnections,
@@ -76,12 +77,20 @@ const fn post(path: &'static str, who: Who, call: Call, about: &'static About) -
     Route { method: Method::POST, path, who, call, about }
 }
 
+const fn put(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method: Method::PUT, path, who, call, about }
+}
+
+const fn patch(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method: Method::PATCH, path, who, call, about }
+}
+
 const fn delete(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
     Route { method: Method::DELETE, path, who, call, about }
 }
 
 /// Every route. Of several that match, the one with the shortest `{room}` is meant.
-pub(super) static ROUTES: [Route; 20] = [
+pub(super) static ROUTES: [Route; 35] = [
     get("/", Who::Anyone, Call::Page, &page::ABOUT),
     get("/ws", Who::Connecting, Call::WebSocket, &stream::about::WEB_SOCKET),
     get("/sse", Who::Connecting, Call::EventStream, &stream::about::EVENT_STREAM),
@@ -92,8 +101,53 @@ pub(super) static ROUTES: [Route; 20] = [
     get("/v1/rooms/{room}/messages", Who::User, Call::ReadMessages, &messages::READ),
     get("/v1/sync", Who::User, Call::Sync, &messages::SYNC),
     get("/v1/stats", Who::User, Call::Stats, &stats::ABOUT),
-    get("/v1/users", Who::User, Call::Users, &users::LIST),
-    get("/v1/users/{id}", Who::User, Call::User, &users::ONE),
+    get("/v1/users", Who::User, Call::People(People::Users), &about::USERS),
+    get("/v1/users/{id}", Who::User, Call::People(People::User), &about::USER),
+    patch("/v1/users/{id}", Who::User, Call::People(People::Change), &about::CHANGE),
+    put("/v1/users/{id}/username", Who::User, Call::People(People::Rename), &about::RENAME),
+    put("/users/{id}/username", Who::User, Call::People(People::Rename), &about::RENAME_ALIAS),
+    get("/v1/users/{id}/documents/{key}", Who::User, Call::People(People::Document), &about::DOCUMENT),
+    put(
+        "/v1/users/{id}/documents/{key}",
+        Who::User,
+        Call::People(People::WriteDocument),
+        &about::WRITE_DOCUMENT,
+    ),
+    delete(
+        "/v1/users/{id}/documents/{key}",
+        Who::User,
+        Call::People(People::DeleteDocument),
+        &about::DELETE_DOCUMENT,
+    ),
+    get(
+        "/v1/users/{id}/invites",
+        Who::User,
+        Call::People(People::InvitationsOfUser),
+        &about::INVITATIONS_OF_USER,
+    ),
+    get("/v1/rooms/{room}/members", Who::User, Call::People(People::Members), &about::MEMBERS),
+    put("/v1/rooms/{room}/members/{user}", Who::User, Call::People(People::AddMember), &about::ADD_MEMBER),
+    delete(
+        "/v1/rooms/{room}/members/{user}",
+        Who::User,
+        Call::People(People::RemoveMember),
+        &about::REMOVE_MEMBER,
+    ),
+    post("/v1/rooms/{room}/invites", Who::User, Call::People(People::Invite), &about::INVITE),
+    get("/v1/rooms/{room}/invites", Who::User, Call::People(People::Invitations), &about::INVITATIONS),
+    put("/v1/rooms/{room}/invites/{user}", Who::User, Call::People(People::AnswerInvitation), &about::ANSWER),
+    put(
+        "/threads/{room}/invites/{user}",
+        Who::User,
+        Call::People(People::AnswerInvitation),
+        &about::ANSWER_ALIAS,
+    ),
+    delete(
+        "/v1/rooms/{room}/invites/{user}",
+        Who::User,
+        Call::People(People::WithdrawInvitation),
+        &about::WITHDRAW,
+    ),
     delete("/v1/users/{id}/sessions", Who::Backend, Call::KickUser, &kick::USER),
     delete("/v1/connections/{id}", Who::Backend, Call::KickConnection, &kick::CONNECTION),
     get("/debug/connections", Who::Operator, Call::DebugConnections, &debug_connections::ABOUT),
@@ -214,10 +268,21 @@ impl<'a> Parameters<'a> {
 
     /// The user in the path.
     pub(super) fn user(&self, limits: &Limits) -> Result<UserId, HttpError> {
+        self.user_named("id", limits)
+    }
+
+    /// The user in the path, by a name of the parameter.
+    pub(super) fn user_named(&self, name: &'static str, limits: &Limits) -> Result<UserId, HttpError> {
         limits
             .user_ids
-            .parse(&self.decoded("bad_message", "id")?)
-            .map_err(|rule| bad("bad_message", "id", rule))
+            .parse(&self.decoded("bad_message", name)?)
+            .map_err(|rule| bad("bad_message", name, rule))
+    }
+
+    /// The key of the document in the path.
+    pub(super) fn document(&self) -> Result<DocumentKey, HttpError> {
+        DocumentKey::parse(&self.decoded("bad_message", "key")?)
+            .map_err(|rule| bad("bad_message", "key", rule))
     }
 
     /// The connection in the path. The server names connections, so what is no name of its is no connection.

@@ -69,6 +69,15 @@ pub(super) enum Status {
     Away,
 }
 
+/// Whether a user is here: `away` when every session is idle, `offline` without one.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(super) enum Availability {
+    Online,
+    Away,
+    Offline,
+}
+
 /// How good a connection is, by its round trips and by what is heard of it.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
@@ -91,7 +100,7 @@ pub(super) enum LeaveCause {
 
 #[cfg(test)]
 mod tests {
-    use presence_core::{room, session};
+    use presence_core::{people, room, session};
     use utoipa::PartialSchema;
 
     use super::*;
@@ -104,6 +113,7 @@ mod tests {
     #[test]
     fn the_documents_words_are_the_models_words() {
         assert_eq!(words::<Status>(), [room::Status::Online, room::Status::Away].map(room::Status::as_str));
+        assert_eq!(words::<Availability>(), people::Availability::ALL.map(people::Availability::as_str));
         assert_eq!(words::<Quality>(), session::Quality::ALL.map(session::Quality::as_str));
         assert_eq!(words::<LeaveCause>(), room::LeaveCause::ALL.map(room::LeaveCause::as_str));
     }

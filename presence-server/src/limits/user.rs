@@ -98,6 +98,20 @@ impl UserLimits {
         checked.map_err(|retry_after: Duration| Refused { bound: Bound::UserMessages, retry_after })
     }
 
+    /// A user sends a message, or does as much, without a connection.
+    ///
+    /// # Errors
+    /// If it has sent more than it may.
+    pub fn pay(&self, user: &UserId) -> Result<(), Refused> {
+        let now = self.clock.now().at;
+        let mut users = self.users();
+        let paid = match users.here.get(user) {
+            Some(here) => here.share.budget.messages.pay(now, self.messages),
+            None => users.gone.entry(now, user.clone()).messages.pay(now, self.messages),
+        };
+        paid.map_err(|retry_after| Refused { bound: Bound::UserMessages, retry_after })
+    }
+
     fn leave(&self, share: &UserShare) {
         let now: Timestamp = self.clock.now().at;
         let mut users = self.users();
@@ -155,6 +169,27 @@ mod tests {
             payers.into_iter().map(|payer| payer.join().unwrap()).sum()
         });
         assert_eq!(paid, 20);
+    }
+
+    /// S6: what a user does without a connection and with one is paid from one budget.
+    #[test]
+    fn a_budget_is_the_same_with_a_connection_and_without() {
+        let limits = Limits {
+            messages_burst: 4,
+            user_messages_burst: 4,
+            user_messages_per_second: 1,
+            ..Limits::default()
+        };
+        let clock = Clock::start();
+        let users = Arc::new(UserLimits::new(9, &limits, clock));
+        let rate = limits.rate(RateLimit::UserMessages);
+        assert!((0..2).all(|_| users.pay(&user("ann")).is_ok()));
+        let place = users.enter(&user("ann")).unwrap();
+        assert!((0..2).all(|_| place.share().budget.messages.pay(clock.now().at, rate).is_ok()));
+        assert_eq!(users.pay(&user("ann")).unwrap_err().bound, Bound::UserMessages);
+        drop(place);
+        assert_eq!(users.pay(&user("ann")).unwrap_err().bound, Bound::UserMessages);
+        assert!(users.pay(&user("bob")).is_ok());
     }
 
     /// S6: coming back is no way to a new budget; and nothing is kept of who sent nothing.

@@ -58,6 +58,7 @@ pub(super) fn describe() {
         "Answers to clients that asked what they did not have, by outcome."
     );
     describe_webhooks();
+    describe_people();
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
@@ -100,4 +101,11 @@ fn describe_webhooks() {
     describe_gauge!(WEBHOOK_HELD, Unit::Count, "Events that wait to be delivered to a backend.");
     describe_counter!(WEBHOOK_POSTS, Unit::Count, "Requests to a backend, by outcome.");
     describe_histogram!(WEBHOOK_SECONDS, Unit::Seconds, "How long requests to a backend took, by outcome.");
+}
+
+fn describe_people() {
+    describe_gauge!(WATCHED, Unit::Count, "Users that connections watch, counted once for each that does.");
+    describe_counter!(PROFILES, Unit::Count, "Profiles that were changed.");
+    describe_counter!(INVITATIONS, Unit::Count, "Invitations sent, and ended, by outcome.");
+    describe_counter!(LAST_ONLINE, Unit::Count, "Last-online times on their way into the store, by outcome.");
 }

@@ -136,6 +136,44 @@ impl Shards {
         Ok(found)
     }
 
+    /// Looks when the shard comes to it, however much it has to do.
+    async fn look_in_turn<T: Send + 'static>(
+        &self,
+        shard: usize,
+        look: impl FnOnce(&Sight<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (look, answer) = Look::new(look);
+        self.inboxes[shard].send(Inbound::Look(look)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// At most `limit` of the users in a room, in the order of their ids.
+    ///
+    /// # Errors
+    /// If its shard has too much to do.
+    pub async fn users_in(&self, room: &RoomId, limit: usize) -> Result<Vec<UserId>, Busy> {
+        let (shard, room) = (shard_of(room, self.inboxes.len()), room.clone());
+        self.look(shard, move |sight| sight.shard.users_in(&room, limit)).await
+    }
+
+    /// The mailboxes of all who listen to a room that a user is in; of one who listens to several, several times.
+    pub async fn company_of(&self, user: &UserId) -> Vec<Arc<Mailbox>> {
+        let mut company = Vec::new();
+        for shard in 0..self.inboxes.len() {
+            let wanted = user.clone();
+            let rooms = self.look_in_turn(shard, move |sight| sight.shard.rooms_of_user(&wanted)).await;
+            // One look for each room: one look is bounded by what one room may hold.
+            for room in rooms.into_iter().flatten() {
+                let listeners = self.look_in_turn(shard, move |sight| {
+                    let listeners = sight.listeners.get(sight.shard.key(&room)?.index())?;
+                    Some(listeners.first(usize::MAX))
+                });
+                company.extend(listeners.await.flatten().into_iter().flatten());
+            }
+        }
+        company
+    }
+
     /// How many rooms, users and sessions there are.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use presence_core::id::{Generation, UserId};
-use presence_core::port::store::StoreError;
+use presence_core::id::{Generation, RoomId, UserId};
+use presence_core::port::store::{Standing, StoreError};
 use tracing::debug;
 
 use super::{Inbound, Roster, Streams};
@@ -25,11 +25,42 @@ pub(super) async fn arrive(streams: Streams, user: UserId, generation: Generatio
 }
 
 async fn tell(streams: &Streams, user: &UserId, generation: Generation) -> Result<(), StoreError> {
-    for (room, standing) in streams.store().standings(user).await? {
-        let on = room.inbox_of().is_some() || streams.store().is_member(&room, user).await?;
+    let mut standings = streams.store().standings(user).await?;
+    let rosters = rosters_of(streams, user, &standings).await?;
+    // Where they stand is read once the hubs know that they listen: what is said after that comes to them anyway.
+    for room in &rosters {
+        let joins = Inbound::JoinsRoster { generation, room: room.clone() };
+        let _ = streams.hub_of(room).send(joins).await;
+        streams.listeners(room, user).await;
+    }
+    if !rosters.is_empty() {
+        standings = streams.store().standings(user).await?;
+    }
+    for (room, standing) in standings {
+        let on = room.inbox_of().is_some() || rosters.contains(&room);
         let roster = if on { Roster::On } else { Roster::Off };
         let stands = Inbound::Stands { generation, room: room.clone(), standing, roster };
         let _ = streams.hub_of(&room).send(stands).await;
     }
+    for room in &rosters {
+        // Who was taken off meanwhile was not known to be on it by those who were told.
+        if !streams.store().is_member(room, user).await? {
+            streams.left_roster(room, user).await;
+        }
+    }
     Ok(())
+}
+
+async fn rosters_of(
+    streams: &Streams,
+    user: &UserId,
+    standings: &[(RoomId, Standing)],
+) -> Result<Vec<RoomId>, StoreError> {
+    let mut rosters = Vec::new();
+    for (room, _) in standings {
+        if room.inbox_of().is_none() && streams.store().is_member(room, user).await? {
+            rosters.push(room.clone());
+        }
+    }
+    Ok(rosters)
 }

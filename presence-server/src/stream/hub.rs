@@ -9,9 +9,8 @@ use std::time::Duration;
 use presence_core::frame::Frame;
 use presence_core::id::{ConnectionId, Generation, RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
-use presence_core::session::{Delivery, StreamDelivery, beyond};
-use presence_core::shard::Detach;
-use presence_core::stream::{Receiver, Seq, StoredMessage, TailMessage};
+use presence_core::session::{Delivery, beyond};
+use presence_core::stream::{Seq, StoredMessage, TailMessage};
 use presence_core::time::{Now, Timestamp};
 use presence_core::wire::{self, Reference};
 use tokio::sync::{mpsc, oneshot};
@@ -19,10 +18,12 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, error};
 
+use super::absence::Absence;
 use super::line::Line;
+use super::missed::Asked;
 use super::publish::Done;
-use super::seats::{Held, Seats, Why};
-use super::{Inbound, Roster, World, told};
+use super::seats::{Seats, Why};
+use super::{Inbound, World, told};
 use crate::connection::mailbox::Mailbox;
 
 /// Inputs that are taken in before anything else is looked at.
@@ -39,16 +40,20 @@ const ACKS_AT_ONCE: usize = 1_024;
 pub(super) struct Hub {
     pub(super) world: World,
     inputs: mpsc::Receiver<Inbound>,
-    connections: HashMap<Generation, Connected>,
+    pub(super) connections: HashMap<Generation, Connected>,
     pub(super) streams: HashMap<RoomId, Seats>,
     pub(super) line: Line<Done>,
     /// Cursors that have moved since they were last written down.
-    dirty: BTreeMap<(RoomId, UserId), Seq>,
+    pub(super) dirty: BTreeMap<(RoomId, UserId), Seq>,
     acking: JoinSet<Written>,
     /// When receivers are forgotten whose connections have gone.
-    ends: BTreeSet<(Timestamp, RoomId, UserId)>,
+    pub(super) ends: BTreeSet<(Timestamp, RoomId, UserId)>,
     /// Streams with something in memory, and when that came.
     fresh: VecDeque<(Timestamp, RoomId)>,
+    /// Who has no connection, if a backend wants to know.
+    pub(super) absence: Option<Absence>,
+    /// Rosters that are being read for it.
+    pub(super) asking: JoinSet<Asked>,
     /// Those who wait until everything is written down.
     flushing: Vec<oneshot::Sender<()>>,
 }
@@ -62,15 +67,17 @@ struct Written {
 }
 
 /// A connection with a user.
-struct Connected {
-    user: UserId,
-    mailbox: Arc<Mailbox>,
+pub(super) struct Connected {
+    pub(super) user: UserId,
+    pub(super) mailbox: Arc<Mailbox>,
     /// Which streams of this hub it listens to.
-    rooms: Vec<RoomId>,
+    pub(super) rooms: Vec<RoomId>,
 }
 
 impl Hub {
     pub(super) fn new(world: World, inputs: mpsc::Receiver<Inbound>) -> Self {
+        let opening = world.clock.now().at + world.limits.grace;
+        let absence = world.notices.wants_absent().then(|| Absence::new(opening));
         Self {
             world,
             inputs,
@@ -81,6 +88,8 @@ impl Hub {
             acking: JoinSet::new(),
             ends: BTreeSet::new(),
             fresh: VecDeque::new(),
+            absence,
+            asking: JoinSet::new(),
             flushing: Vec::new(),
         }
     }
@@ -113,6 +122,10 @@ impl Hub {
                         self.written(written);
                     }
                 }
+                Some(Ok(asked)) = self.asking.join_next() => {
+                    let now = self.world.clock.now();
+                    self.roster_read(now.at, asked);
+                }
                 _ = tick.tick() => self.tick(),
             }
             self.settle_flush();
@@ -122,13 +135,20 @@ impl Hub {
     fn take_in(&mut self, now: Now, inbound: Inbound) {
         match inbound {
             Inbound::Attach { generation, user, mailbox } => {
+                if let Some(absence) = &mut self.absence {
+                    absence.come(&user);
+                }
                 self.connections.insert(generation, Connected { user, mailbox, rooms: Vec::new() });
             }
             Inbound::Detach { generation, how } => self.detach(now.at, generation, how),
-            Inbound::Listen { generation, room } => {
+            Inbound::Listen { generation, room, after } => {
                 let why = if room.inbox_of().is_some() { Why::Member } else { Why::Present };
                 self.listen(generation, &room, why);
+                if let Some(after) = after {
+                    self.catch_up(generation, room, after);
+                }
             }
+            Inbound::JoinsRoster { generation, room } => self.listen(generation, &room, Why::Member),
             Inbound::Leave { generation, room } => self.leave(generation, &room),
             Inbound::Stands { generation, room, standing, roster } => {
                 self.stands(now.at, generation, &room, standing, roster);
@@ -137,10 +157,7 @@ impl Hub {
             Inbound::Acknowledge { generation, room, seq, unsure } => {
                 self.acknowledge(generation, room, seq, unsure);
             }
-            Inbound::Kept(stored) => {
-                let arrived = self.world.clock.elapsed();
-                self.append(now.at, *stored, None, arrived);
-            }
+            Inbound::Kept(stored) => self.pass_on(stored),
             Inbound::Removed { room, user } => self.remove_member(&room, &user),
             Inbound::Listeners { room, user, answer } => {
                 let listeners = self.streams.get(&room).map(|seats| {
@@ -151,157 +168,11 @@ impl Hub {
             }
             Inbound::Flush { answer } => {
                 self.flushing.push(answer);
+                // Who comes back to the next server gets what waits; this one will not see it.
+                self.give_up_absent(Timestamp::from_millis(u64::MAX));
                 self.write_cursors(usize::MAX);
             }
         }
-    }
-
-    fn listen(&mut self, generation: Generation, room: &RoomId, why: Why) {
-        let Some(connected) = self.connections.get_mut(&generation) else { return };
-        if !connected.rooms.contains(room) {
-            connected.rooms.reserve_exact(1);
-            connected.rooms.push(room.clone());
-        }
-        let seats = self.streams.entry(room.clone()).or_default();
-        seats.add(generation, &connected.user, &connected.mailbox, why);
-        if let Some(held) = seats.receivers.get_mut(&connected.user) {
-            held.member |= why.is_member();
-            if let Some(until) = held.until.take() {
-                self.ends.remove(&(until, room.clone(), connected.user.clone()));
-            }
-        }
-        seats.open(room, &connected.user);
-    }
-
-    /// A connection has left a room. Who is on the roster receives its messages all the same.
-    fn leave(&mut self, generation: Generation, room: &RoomId) {
-        let Some(connected) = self.connections.get_mut(&generation) else { return };
-        let Some(seats) = self.streams.get_mut(room) else { return };
-        let Some(listener) = seats.listener(generation) else { return };
-        let user = connected.user.clone();
-        if listener.why.is_member() {
-            listener.why = Why::Member;
-            seats.untell(generation);
-            seats.open(room, &user);
-            return;
-        }
-        connected.rooms.retain(|known| known != room);
-        seats.remove(generation);
-        let others = seats.of_user(&user).next().is_some();
-        let awaited = seats.receivers.get(&user).is_some_and(|held| held.until.is_some());
-        if !others && !awaited {
-            self.end(room, &user);
-        }
-        self.forget_if_empty(room);
-    }
-
-    /// A user does not receive a stream any more, unless they are on the roster or it is their inbox.
-    fn end(&mut self, room: &RoomId, user: &UserId) {
-        let Some(seats) = self.streams.get_mut(room) else { return };
-        let Some(held) = seats.receivers.remove(user) else { return };
-        if held.member {
-            return;
-        }
-        let (store, room, user) = (Arc::clone(&self.world.store), room.clone(), user.clone());
-        let acked = self.dirty.remove(&(room.clone(), user.clone()));
-        self.line.join(async move {
-            // What they have dealt with is not purged.
-            if let Some(seq) = acked {
-                let _ = store.acknowledge(&room, &user, seq).await;
-            }
-            if let Err(error) = store.unsubscribe(&room, &user).await {
-                debug!(%room, %user, %error, "cannot end a subscription");
-            }
-            Done::Nothing
-        });
-    }
-
-    fn forget_if_empty(&mut self, room: &RoomId) {
-        if self.streams.get(room).is_some_and(Seats::is_empty) {
-            self.streams.remove(room);
-        }
-    }
-
-    /// A connection is gone. For a while its user's place is kept here: they may be back at once.
-    fn detach(&mut self, now: Timestamp, generation: Generation, how: Detach) {
-        let Some(Connected { user, rooms, .. }) = self.connections.remove(&generation) else { return };
-        let limits = &self.world.limits;
-        let wait = match how {
-            Detach::Finished | Detach::Kicked => Duration::ZERO,
-            Detach::GoingAway => limits.going_away_grace,
-            Detach::Lost => limits.grace,
-        };
-        for room in rooms {
-            let Some(seats) = self.streams.get_mut(&room) else { continue };
-            seats.remove(generation);
-            let others = seats.of_user(&user).next().is_some();
-            if !others && let Some(held) = seats.receivers.get_mut(&user) {
-                let until = held.until.unwrap_or_default().max(now + wait);
-                if let Some(before) = held.until.replace(until) {
-                    self.ends.remove(&(before, room.clone(), user.clone()));
-                }
-                self.ends.insert((until, room.clone(), user.clone()));
-            }
-            self.forget_if_empty(&room);
-        }
-    }
-
-    fn stands(
-        &mut self,
-        now: Timestamp,
-        generation: Generation,
-        room: &RoomId,
-        standing: Standing,
-        roster: Roster,
-    ) {
-        let Some(connected) = self.connections.get(&generation) else { return };
-        let user = connected.user.clone();
-        let seats = self.streams.entry(room.clone()).or_default();
-        seats.head = seats.head.max(standing.head);
-        let member = roster == Roster::On;
-        // Their place costs nothing while there is nothing for them.
-        if standing.cursor < standing.head || !member {
-            let held = seats.receivers.entry(user.clone()).or_insert_with(|| {
-                let receiver = Receiver::new(standing.cursor, standing.head);
-                Held { receiver, member, until: None }
-            });
-            held.member |= member;
-        }
-        if member {
-            return self.listen(generation, room, Why::Member);
-        }
-        if seats.of_user(&user).next().is_some() {
-            return seats.open(room, &user);
-        }
-        // They were in the room when the server ended: they have as long to come back as anybody who was lost.
-        let until = now + self.world.limits.grace;
-        if let Some(held) = seats.receivers.get_mut(&user)
-            && held.until.is_none()
-        {
-            held.until = Some(until);
-            self.ends.insert((until, room.clone(), user));
-        }
-    }
-
-    fn remove_member(&mut self, room: &RoomId, user: &UserId) {
-        let Some(seats) = self.streams.get_mut(room) else { return };
-        // What waited is purged, and with it their place.
-        seats.receivers.remove(user);
-        self.dirty.remove(&(room.clone(), user.clone()));
-        seats.untell_user(user);
-        let listening: Vec<Generation> = seats.of_user(user).map(|listener| listener.generation).collect();
-        for generation in listening {
-            let Some(listener) = seats.listener(generation) else { continue };
-            if listener.why.is_present() {
-                listener.why = Why::Present;
-            } else if let Some(gone) = seats.remove(generation) {
-                gone.mailbox.deliver(Delivery::Stream(StreamDelivery::Closed(room.clone())));
-                if let Some(connected) = self.connections.get_mut(&generation) {
-                    connected.rooms.retain(|known| known != room);
-                }
-            }
-        }
-        self.forget_if_empty(room);
     }
 
     fn acknowledge(&mut self, generation: Generation, room: RoomId, seq: Seq, unsure: Option<Reference>) {
@@ -348,6 +219,7 @@ impl Hub {
 
     fn tick(&mut self) {
         let now = self.world.clock.now().at;
+        self.give_up_absent(now);
         self.write_cursors(ACKS_AT_ONCE);
         while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
             let Some((_, room, user)) = self.ends.pop_first() else { break };
@@ -386,6 +258,7 @@ impl Hub {
         if !self.flushing.is_empty()
             && self.dirty.is_empty()
             && self.acking.is_empty()
+            && self.asking.is_empty()
             && self.line.len() == 0
         {
             for answer in self.flushing.drain(..) {
@@ -402,8 +275,9 @@ impl Hub {
         from: Option<ConnectionId>,
         arrived: Duration,
     ) {
-        let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
         let seq = stored.seq;
+        self.look_for_absent(now, &stored.message.room, seq, &stored.message.sender);
+        let Some(seats) = self.streams.get_mut(&stored.message.room) else { return };
         let message = TailMessage {
             seq,
             frame: Frame::one(wire::stream_message(&stored)),
@@ -430,26 +304,6 @@ impl Hub {
             && receiver.acknowledge(seq)
         {
             self.note_acked(room, user, seq);
-        }
-    }
-
-    /// The store has said where a user stands.
-    pub(super) fn place(&mut self, room: &RoomId, user: &UserId, result: Result<Standing, StoreError>) {
-        let Some(seats) = self.streams.get_mut(room) else { return };
-        match result {
-            Ok(standing) => {
-                seats.head = seats.head.max(standing.head);
-                let member = seats.of_user(user).any(|listener| listener.why.is_member());
-                seats.receivers.entry(user.clone()).or_insert_with(|| {
-                    let receiver = Receiver::new(standing.cursor, standing.head);
-                    Held { receiver, member, until: None }
-                });
-                seats.open(room, user);
-            }
-            Err(error) => {
-                debug!(%room, %user, %error, "cannot find out where a receiver stands");
-                seats.forget_asked(user);
-            }
         }
     }
 }

@@ -5,11 +5,14 @@
 //! sessions of its owner. Who is in a room without being on its roster becomes a receiver in the store with the first
 //! message, and ends to be one with leaving: so rooms in which nobody sends anything cost the store nothing.
 
+mod absence;
 mod arrival;
 mod fetch;
 mod hub;
 mod line;
+mod missed;
 mod publish;
+mod receivers;
 mod seats;
 mod sync;
 
@@ -77,6 +80,13 @@ enum Inbound {
     },
     /// It is in the room.
     Listen {
+        generation: Generation,
+        room: RoomId,
+        /// It has been told of messages up to here.
+        after: Option<Seq>,
+    },
+    /// Its user is on the room's roster; where they stand is said later.
+    JoinsRoster {
         generation: Generation,
         room: RoomId,
     },
@@ -200,7 +210,8 @@ impl Streams {
             let _ = hub.send(Inbound::Attach { generation, user, mailbox }).await;
         }
         let inbox = RoomId::inbox(user);
-        let _ = self.hub_of(&inbox).send(Inbound::Listen { generation, room: inbox.clone() }).await;
+        let _ =
+            self.hub_of(&inbox).send(Inbound::Listen { generation, room: inbox.clone(), after: None }).await;
         tokio::spawn(arrival::arrive(self.clone(), user.clone(), generation, Arc::downgrade(mailbox)));
     }
 
@@ -211,9 +222,9 @@ impl Streams {
         }
     }
 
-    /// It is in a room now.
-    pub async fn listen(&self, generation: Generation, room: RoomId) {
-        let _ = self.hub_of(&room).send(Inbound::Listen { generation, room: room.clone() }).await;
+    /// It is in a room now, and has been told of its messages up to `after`, if at all.
+    pub async fn listen(&self, generation: Generation, room: RoomId, after: Option<Seq>) {
+        let _ = self.hub_of(&room).clone().send(Inbound::Listen { generation, room, after }).await;
     }
 
     /// It has left a room.
@@ -283,8 +294,15 @@ impl Streams {
         if connections.is_empty() {
             return Ok(());
         }
+        // As for who arrives: they listen first, and then it is read where they stand.
+        for &generation in &connections {
+            let joins = Inbound::JoinsRoster { generation, room: room.clone() };
+            let _ = self.hub_of(room).send(joins).await;
+        }
+        self.listeners(room, user).await;
         let standings = self.store().standings(user).await?;
         let Some((_, standing)) = standings.into_iter().find(|(known, _)| known == room) else {
+            self.left_roster(room, user).await;
             return Ok(());
         };
         for generation in connections {

@@ -1,13 +1,14 @@
 //! A message's way into the store, and back to its sender.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::Frame;
-use presence_core::id::{RoomId, UserId};
+use presence_core::id::{Generation, RoomId, UserId};
 use presence_core::port::store::{Appended, Standing, StoreError};
-use presence_core::session::{Delivery, Standing as Right};
-use presence_core::stream::{MessageKind, NewMessage, StoredMessage};
+use presence_core::session::{Delivery, Standing as Right, StreamDelivery};
+use presence_core::stream::{MessageKind, NewMessage, Seq, StoredMessage};
 use presence_core::time::Now;
 use presence_core::wire::{self, Kept, Reference};
 use tracing::{debug, warn};
@@ -21,8 +22,18 @@ pub(super) enum Done {
     Nothing,
     /// Where a user stands.
     Place { room: RoomId, user: UserId, result: Result<Standing, StoreError> },
+    /// The same, of a connection that has been told of messages up to a place.
+    CaughtUp {
+        generation: Generation,
+        room: RoomId,
+        user: UserId,
+        after: Seq,
+        result: Result<Standing, StoreError>,
+    },
     /// A message.
     Message(Box<Published>),
+    /// A message that somebody else has put into the store.
+    Kept { stored: Box<StoredMessage>, arrived: Duration },
 }
 
 /// A message on its way back.
@@ -30,7 +41,7 @@ pub(super) struct Published {
     message: NewMessage,
     origin: Origin,
     reference: Reference,
-    arrived: std::time::Duration,
+    arrived: Duration,
     result: Result<Appended, Refusal>,
 }
 
@@ -52,18 +63,11 @@ impl Hub {
         }
         let room = publish.room;
         let mut right = publish.standing;
-        if let Some(seats) = self.streams.get_mut(&room) {
-            if seats.of_user(&sender).next().is_some() {
-                right = Right::Sure;
-            }
-            for user in seats.take_strangers() {
-                let (store, room) = (Arc::clone(&self.world.store), room.clone());
-                self.line.join(async move {
-                    let result = store.subscribe(&room, &user).await;
-                    Done::Place { room, user, result }
-                });
-            }
+        let seats = self.streams.get(&room);
+        if seats.is_some_and(|seats| seats.of_user(&sender).next().is_some()) {
+            right = Right::Sure;
         }
+        self.ask_for_strangers(&room);
         let message = NewMessage {
             room,
             kind: MessageKind::Message,
@@ -89,12 +93,36 @@ impl Hub {
         });
     }
 
+    /// Somebody else has put a message into the store. It stands in line like any other: who has just connected must not
+    /// have it before what waited for them.
+    pub(super) fn pass_on(&mut self, stored: Box<StoredMessage>) {
+        let arrived = self.world.clock.elapsed();
+        self.ask_for_strangers(&stored.message.room);
+        self.line.join(async move { Done::Kept { stored, arrived } });
+    }
+
+    /// Has the store say where those stand who listen and are not known as receivers.
+    fn ask_for_strangers(&mut self, room: &RoomId) {
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        for user in seats.take_strangers() {
+            let (store, room) = (Arc::clone(&self.world.store), room.clone());
+            self.line.join(async move {
+                let result = store.subscribe(&room, &user).await;
+                Done::Place { room, user, result }
+            });
+        }
+    }
+
     /// A call is done with.
     pub(super) fn finish(&mut self, now: Now, done: Done) {
         match done {
             Done::Nothing => {}
             Done::Place { room, user, result } => self.place(&room, &user, result),
+            Done::CaughtUp { generation, room, user, after, result } => {
+                self.caught_up(generation, &room, &user, after, result);
+            }
             Done::Message(published) => self.published(now, *published),
+            Done::Kept { stored, arrived } => self.append(now.at, *stored, None, arrived),
         }
     }
 
@@ -136,7 +164,9 @@ impl Hub {
         match origin {
             Origin::Connection { mailbox, .. } => {
                 let kept = taken.kept(self.world.store.durability());
-                mailbox.deliver(Delivery::Answer(Frame::one(wire::message_ack(kept, &reference))));
+                let frame = Frame::one(wire::message_ack(kept, &reference));
+                let (room, seq) = (taken.room, taken.seq);
+                mailbox.deliver(Delivery::Stream(StreamDelivery::Kept { room, seq, frame }));
             }
             // Whoever asked may have gone.
             Origin::Call(answer) => drop(answer.send(Ok(taken))),

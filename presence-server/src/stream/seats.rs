@@ -17,6 +17,8 @@ pub(super) struct Seats {
     listeners: Vec<Listener>,
     /// Those whose place is known; nobody's is before there is something to deliver.
     pub(super) receivers: BTreeMap<UserId, Held>,
+    /// Those of whom that is not known, who were in the room and may be back.
+    awaited: BTreeMap<UserId, Awaited>,
     tail: Option<Tail>,
     /// The newest message that is known of.
     pub(super) head: Seq,
@@ -66,9 +68,37 @@ pub(super) struct Held {
     pub(super) until: Option<Timestamp>,
 }
 
+/// Somebody who may be back, and is to get what is said meanwhile.
+struct Awaited {
+    until: Timestamp,
+    /// Whether their place has been asked for.
+    known: bool,
+}
+
 impl Seats {
     pub(super) fn is_empty(&self) -> bool {
-        self.listeners.is_empty() && self.receivers.is_empty()
+        self.listeners.is_empty() && self.receivers.is_empty() && self.awaited.is_empty()
+    }
+
+    /// The last connection of a user is gone, who is waited for until then. Says until when they were waited for before.
+    pub(super) fn wait_for(&mut self, user: &UserId, until: Timestamp) -> Option<Timestamp> {
+        if let Some(held) = self.receivers.get_mut(user) {
+            return held.until.replace(until);
+        }
+        let awaited = self.awaited.insert(user.clone(), Awaited { until, known: false });
+        awaited.map(|awaited| awaited.until)
+    }
+
+    /// They are back, or nobody waits for them any more. Says until when they were waited for.
+    pub(super) fn no_longer_wait_for(&mut self, user: &UserId) -> Option<Timestamp> {
+        let awaited = self.awaited.remove(user).map(|awaited| awaited.until);
+        self.receivers.get_mut(user).and_then(|held| held.until.take()).or(awaited)
+    }
+
+    /// Until when a user is waited for.
+    pub(super) fn awaited_until(&self, user: &UserId) -> Option<Timestamp> {
+        let held = self.receivers.get(user).and_then(|held| held.until);
+        held.or_else(|| self.awaited.get(user).map(|awaited| awaited.until))
     }
 
     pub(super) fn listeners(&self) -> &[Listener] {
@@ -110,7 +140,7 @@ impl Seats {
         Some(self.listeners.remove(index))
     }
 
-    /// The users who listen and whose place nobody has asked for; it counts as asked for from now on.
+    /// The users who listen, or may be back, and whose place nobody has asked for; it counts as asked for from now on.
     pub(super) fn take_strangers(&mut self) -> Vec<UserId> {
         let mut strangers = Vec::new();
         for listener in self.listeners.iter_mut().filter(|listener| !listener.known) {
@@ -118,6 +148,10 @@ impl Seats {
             if !self.receivers.contains_key(&listener.user) {
                 strangers.push(listener.user.clone());
             }
+        }
+        for (user, awaited) in self.awaited.iter_mut().filter(|(_, awaited)| !awaited.known) {
+            awaited.known = true;
+            strangers.push(user.clone());
         }
         strangers.sort_unstable();
         strangers.dedup();
@@ -129,6 +163,16 @@ impl Seats {
         for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user) {
             listener.known = false;
         }
+        if let Some(awaited) = self.awaited.get_mut(user) {
+            awaited.known = false;
+        }
+    }
+
+    /// The store has said where a user stands.
+    pub(super) fn hold(&mut self, user: &UserId, receiver: impl FnOnce() -> Receiver) {
+        let member = self.of_user(user).any(|listener| listener.why.is_member());
+        let until = self.awaited.remove(user).map(|awaited| awaited.until);
+        self.receivers.entry(user.clone()).or_insert_with(|| Held { receiver: receiver(), member, until });
     }
 
     /// The end of the stream, at least at `head`.
@@ -166,6 +210,24 @@ impl Seats {
         {
             let (room, tail, receiver) = (room.clone(), tail.clone(), receiver.clone());
             listener.mailbox.deliver(opened(room, tail, receiver, from));
+            listener.told = true;
+        }
+    }
+
+    /// Tells a connection that has everything up to a place that there is more, if there is and it does not know.
+    pub(super) fn open_after(&mut self, room: &RoomId, generation: Generation, after: Seq) {
+        if after >= self.head {
+            return;
+        }
+        let tail = self.tail();
+        let Ok(index) = self.listeners.binary_search_by_key(&generation, |listener| listener.generation)
+        else {
+            return;
+        };
+        let listener = &mut self.listeners[index];
+        let Some(held) = self.receivers.get(&listener.user) else { return };
+        if !listener.told {
+            listener.mailbox.deliver(opened(room.clone(), tail, held.receiver.clone(), after));
             listener.told = true;
         }
     }
@@ -212,5 +274,7 @@ impl Seats {
 }
 
 fn opened(room: RoomId, tail: Tail, receiver: Receiver, from: Seq) -> Delivery {
-    Delivery::Stream(StreamDelivery::Opened(Opened { room, tail, receiver, from }))
+    // Acks are delivered before messages are in the tail.
+    let told = tail.head();
+    Delivery::Stream(StreamDelivery::Opened(Opened { room, tail, receiver, from, told }))
 }

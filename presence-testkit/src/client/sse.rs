@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Received;
 use super::chunks::Chunks;
 use super::events::{Event, Events};
+use super::{PATIENCE, Received};
 use crate::wire::ServerMessage;
 
 /// An open event stream, and the connection that posts to it.
@@ -118,6 +118,27 @@ impl SseWire {
     /// After how many milliseconds a browser would come back.
     pub fn retry(&self) -> Option<u64> {
         self.retry
+    }
+
+    /// Receives until the first message that is wanted.
+    ///
+    /// # Errors
+    /// If it does not come in time, or the stream ends before.
+    pub async fn wait_for(&mut self, wanted: impl Fn(&ServerMessage) -> bool) -> Result<ServerMessage> {
+        let search = async {
+            loop {
+                match self.recv().await? {
+                    Received::Text(text) => {
+                        let message = ServerMessage::parse(&text)?;
+                        if wanted(&message) {
+                            return Ok(message);
+                        }
+                    }
+                    Received::Closed(code) => bail!("the stream ended with {code:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.context("it did not come in time")?
     }
 
     /// The next text, or the end. Cancel-safe.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
-use presence_testkit::client::{Kind, Received, SseWire};
+use presence_testkit::client::{Kind, SseWire};
 use presence_testkit::http;
 use presence_testkit::wire::ServerMessage;
 use serde_json::json;
@@ -16,35 +16,17 @@ async fn open(server: SocketAddr, query: &str, last_event_id: Option<&str>) -> R
     SseWire::connect(server, &format!("/sse?{query}"), &headers, None).await
 }
 
-/// The first message that is wanted.
-async fn wait_for(wire: &mut SseWire, wanted: impl Fn(&ServerMessage) -> bool) -> Result<ServerMessage> {
-    let search = async {
-        loop {
-            match wire.recv().await? {
-                Received::Text(text) => {
-                    let message = ServerMessage::parse(&text)?;
-                    if wanted(&message) {
-                        return Ok(message);
-                    }
-                }
-                Received::Closed(code) => bail!("closed with {code:?}"),
-            }
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), search).await?
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_makes_a_member() -> Result<()> {
     let server = TestServer::start(quick())?;
     let mut bob = server.enter(Kind::Sse, "bob", "b", "lobby").await?;
     let mut ann = open(server.address, "room=lobby&user_name=Ann", None).await?;
-    let snapshot = wait_for(&mut ann, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
+    let snapshot = ann.wait_for(|m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
     let ServerMessage::CurrentUsers(snapshot) = snapshot else { bail!("that was waited for") };
     assert_eq!((snapshot.users.len(), snapshot.reason.as_str()), (2, "join"));
     bob.until("lobby", "Ann is here", |view| view.users().values().any(|user| user.name == "Ann")).await?;
     bob.send(&json!({"type": "presence:update", "room": "lobby", "state": {"n": 1}})).await?;
-    wait_for(&mut ann, |m| matches!(m, ServerMessage::UserUpdated(_))).await?;
+    ann.wait_for(|m| matches!(m, ServerMessage::UserUpdated(_))).await?;
     ann.end().await?;
     bob.until("lobby", "Ann is gone", |view| view.users().len() == 1).await?;
     Ok(())
@@ -57,7 +39,7 @@ async fn the_last_event_id_resumes() -> Result<()> {
     let mut ann = server.enter(Kind::Sse, "ann", "a", "doc").await?;
     let query = "room=doc&user_id=bob&session_id=b";
     let mut bob = open(server.address, query, None).await?;
-    wait_for(&mut bob, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
+    bob.wait_for(|m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
     let last = bob.last_event_id().map(str::to_owned);
     ensure!(last.as_deref().is_some_and(|id| id.starts_with("doc;")), "the snapshot has the id {last:?}");
     bob.reset();
@@ -66,17 +48,17 @@ async fn the_last_event_id_resumes() -> Result<()> {
     let mut bob = open(server.address, query, last.as_deref()).await?;
     let missed =
         |m: &ServerMessage| matches!(m, ServerMessage::UserUpdated(_) | ServerMessage::CurrentUsers(_));
-    let first = wait_for(&mut bob, missed).await?;
+    let first = bob.wait_for(missed).await?;
     ensure!(
         matches!(first, ServerMessage::UserUpdated(update) if update.user_id == "ann"),
         "it was not resumed"
     );
-    wait_for(&mut bob, |m| matches!(m, ServerMessage::Synced(_))).await?;
+    bob.wait_for(|m| matches!(m, ServerMessage::Synced(_))).await?;
     ensure!(ann.view("doc").edges("bob").leaves == 0, "it was seen to leave");
     // An id that says nothing about this room begins afresh.
     for id in ["nonsense", "other;e;1", "doc;e;9", "doc;e", ";;"] {
         let mut carl = open(server.address, "room=doc&user_id=carl&session_id=c", Some(id)).await?;
-        wait_for(&mut carl, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
+        carl.wait_for(|m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
     }
     Ok(())
 }
@@ -98,10 +80,10 @@ async fn the_head_keeps_what_lies_between_from_gathering() -> Result<()> {
 async fn a_post_is_one_message_or_several_and_a_bad_one_is_refused() -> Result<()> {
     let server = TestServer::start(quick())?;
     let mut ann = open(server.address, "room=doc&user_id=ann", None).await?;
-    wait_for(&mut ann, |m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
+    ann.wait_for(|m| matches!(m, ServerMessage::CurrentUsers(_))).await?;
     let several = r#"[{"type":"presence:update","room":"doc","state":{"n":1}},{"type":"no"},{"type":"presence:update","room":"doc","state":{"m":2}}]"#;
     assert_eq!(ann.post(several.as_bytes()).await?.0, 202);
-    let refused = wait_for(&mut ann, |m| matches!(m, ServerMessage::Error(_))).await?;
+    let refused = ann.wait_for(|m| matches!(m, ServerMessage::Error(_))).await?;
     assert!(matches!(refused, ServerMessage::Error(error) if error.code == "unknown_type"));
     let state = || async {
         let truth = server.presence("doc").await?;

@@ -1,7 +1,9 @@
 //! The end-to-end tests: a real server, real sockets, and clients that check what they receive. Each is written once
 //! and runs on every kind of transport. A test's name says what it shows; the invariants it holds are in its comment.
 
+mod as_user;
 mod close_codes;
+mod documents;
 mod errors;
 #[cfg(feature = "sse")]
 mod event_stream;
@@ -13,6 +15,7 @@ mod hostile_json;
 mod hostile_ws;
 mod http;
 mod http_surface;
+mod invitations;
 mod join_leave;
 mod lagged;
 #[cfg(all(feature = "ws", feature = "sse"))]
@@ -24,17 +27,22 @@ mod messages_kept;
 #[cfg(all(feature = "ws", feature = "sse"))]
 mod moving;
 mod openapi;
+mod people;
+#[cfg(feature = "sqlite")]
+mod people_kept;
 mod rapid;
 mod replay;
 mod restart;
 mod restore;
 mod server;
 mod shutdown;
+mod stories;
 mod storm;
 mod tabs;
 mod takeover;
 #[cfg(feature = "tls")]
 mod tls;
+mod watching;
 mod webhooks;
 mod who_may;
 

@@ -11,6 +11,7 @@ use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::wire::ServerMessage;
 use serde_json::{Value, json};
 
+use crate::http_surface::ask_until;
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
 
@@ -23,7 +24,7 @@ pub(crate) async fn back(client: Client, kind: Kind, server: &TestServer, sessio
     client.come_back(kind, server.address, &who).await
 }
 
-async fn add_member(server: &TestServer, room: &str, user: &str) -> Result<()> {
+pub(crate) async fn add_member(server: &TestServer, room: &str, user: &str) -> Result<()> {
     let (room, user) = (RoomId::parse(room)?, UserId::parse(user)?);
     server.streams.store().add_member(&room, &user, WallTime::default()).await?;
     server.streams.joined_roster(&room, &user).await?;
@@ -39,7 +40,7 @@ async fn balance(server: &TestServer) -> Result<Balance> {
 }
 
 /// Waits until the numbers are as wanted: cursors are written down a little later.
-async fn until_balance(server: &TestServer, wanted: impl Fn(&Balance) -> bool) -> Result<Balance> {
+pub(crate) async fn until_balance(server: &TestServer, wanted: impl Fn(&Balance) -> bool) -> Result<Balance> {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let search = async {
         loop {
@@ -243,6 +244,43 @@ async fn a_client_that_is_cut_off_in_the_middle_misses_nothing(kind: Kind) -> Re
     Ok(())
 }
 
+/// M2: who is back within the grace was in the room all the time, also if nothing had been said there before.
+async fn who_is_cut_off_before_the_first_message_gets_it_too(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let bob = server.enter(kind, "bob", "b", "doc").await?;
+    bob.reset();
+    ask_until(server.address, "/v1/stats", |stats| stats["connections"] == 1).await?;
+    ann.send_message("doc", &json!(1)).await?;
+    ann.send_message("doc", &json!(2)).await?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
+    bob.until_place("doc", 2).await?;
+    assert_eq!(bob.inbox().stream("doc").ids(), ["ann-1", "ann-2"]);
+    Ok(())
+}
+
+/// M9: to a server that does not know that a user was ever there they are somebody new; who says what they have gets the
+/// rest, before what is new.
+async fn who_says_what_they_have_gets_the_rest_before_what_is_new(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    for n in 1..=3 {
+        ann.send_message("doc", &json!(n)).await?;
+    }
+    for round in 1..=5 {
+        let mut bob = connect(kind, &server, "bob", "b").await?;
+        bob.send(&json!({"type": "presence:join", "room": "doc"})).await?;
+        bob.send(&json!({"type": "sync", "cursors": {"doc": 0}})).await?;
+        ann.say("doc", &json!(round)).await?;
+        bob.until_place("doc", 3 + round).await?;
+        ann.send_message("@bob", &json!(round)).await?;
+        bob.until_place("@bob", round).await?;
+        assert_eq!(bob.inbox().stream("doc").applied.len() as u64, 3 + round);
+        bob.close(1000).await?;
+    }
+    Ok(())
+}
+
 /// M5: what is not acknowledged goes again, a bounded number of times, and says so; then it waits for the next connection.
 async fn what_is_not_acknowledged_goes_again_and_not_for_ever(kind: Kind) -> Result<()> {
     let server = TestServer::start(Config { redelivery_ms: 100, redeliveries_max: 2, ..quick() })?;
@@ -401,6 +439,8 @@ on_every_kind! {
     an_ack_beyond_what_was_sent_is_an_error_and_abuse_ends,
     messages_wait_for_who_is_away_and_come_in_order_once,
     a_client_that_is_cut_off_in_the_middle_misses_nothing,
+    who_is_cut_off_before_the_first_message_gets_it_too,
+    who_says_what_they_have_gets_the_rest_before_what_is_new,
     what_is_not_acknowledged_goes_again_and_not_for_ever,
     when_a_stream_is_full_the_oldest_go_and_the_receiver_is_told,
     what_is_too_old_is_not_delivered_and_the_receiver_is_told,

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use presence_server::Config;
 use presence_testkit::client::Kind;
-use presence_testkit::http::{get, request};
+use presence_testkit::http::{get, request, send};
 use presence_testkit::openapi::Document;
 use serde_json::json;
 
@@ -17,12 +17,9 @@ async fn document(server: &TestServer) -> Result<Document> {
     Document::parse(&get(server.address, "/openapi.json", &[]).await?.body)
 }
 
-/// An address that a pattern matches, and that names nobody.
-fn address(path: &str) -> String {
-    path.replace("{id}", "nobody")
-        .replace("{room}", "nowhere")
-        .replace("{user}", "nobody")
-        .replace("{key}", "x")
+/// An address that a pattern matches, about somebody.
+fn address(path: &str, user: &str) -> String {
+    path.replace("{id}", user).replace("{room}", "nowhere").replace("{user}", user).replace("{key}", "x")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +30,7 @@ async fn what_is_documented_is_there_and_what_is_not_is_refused() -> Result<()> 
     ensure!(document.paths().len() > 10, "{:?}", document.paths());
     for (path, documented) in document.paths() {
         for method in METHODS {
-            let answer = request(server.address, method, &address(path), &[]).await?;
+            let answer = request(server.address, method, &address(path, "nobody"), &[]).await?;
             let has = documented.iter().any(|known| known == method);
             if has {
                 let nothing = answer.body.contains("there is nothing at this address");
@@ -70,9 +67,13 @@ async fn the_document_says_who_may() -> Result<()> {
                 (false, true) => [Some(401), None, None],
                 (false, false) => [Some(401), Some(403), None],
             };
+            // What users may they may for themselves, and where they belong.
+            let user = if security.contains(&Some("token")) { "ann" } else { "nobody" };
             for (credential, refused) in credentials.iter().zip(expected) {
+                let belongs = "/v1/rooms/nowhere/members/ann";
+                request(server.address, "PUT", belongs, &[("X-API-Key", API_KEY)]).await?;
                 let headers: Vec<_> = credential.iter().copied().collect();
-                let answer = request(server.address, method, &address(path), &headers).await?;
+                let answer = request(server.address, method, &address(path, user), &headers).await?;
                 let said = Some(answer.status).filter(|status| [401, 403].contains(status));
                 assert_eq!(said, refused, "{method} {path}: {}", answer.body);
                 document.check(method, path, &answer)?;
@@ -146,6 +147,48 @@ async fn answers_are_as_documented(kind: Kind) -> Result<()> {
     ] {
         let answer = request(server.address, method, address, &[]).await?;
         document.check(method, path, &answer).with_context(|| address.to_owned())?;
+    }
+    Ok(())
+}
+
+/// The same of people: what each step of a story answers, the refusals too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_about_people_are_as_documented() -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let document = document(&server).await?;
+    let (name, invited, accept) =
+        (r#"{"username":"alice"}"#, r#"{"user_id":"bob"}"#, r#"{"action":"accept"}"#);
+    for (method, path, address, body) in [
+        ("PUT", "/v1/users/{id}/username", "/v1/users/ann/username", name),
+        ("PUT", "/users/{id}/username", "/users/ann/username", name),
+        ("PUT", "/v1/users/{id}/username", "/v1/users/ann/username", "{}"),
+        ("PATCH", "/v1/users/{id}", "/v1/users/ann", r##"{"color":"#123456","avatar":null}"##),
+        ("PATCH", "/v1/users/{id}", "/v1/users/ann", "7"),
+        ("GET", "/v1/users/{id}", "/v1/users/ann", ""),
+        ("GET", "/v1/users", "/v1/users?ids=ann,bob", ""),
+        ("PUT", "/v1/users/{id}/documents/{key}", "/v1/users/ann/documents/a", "[1]"),
+        ("GET", "/v1/users/{id}/documents/{key}", "/v1/users/ann/documents/a", ""),
+        ("DELETE", "/v1/users/{id}/documents/{key}", "/v1/users/ann/documents/a", ""),
+        ("DELETE", "/v1/users/{id}/documents/{key}", "/v1/users/ann/documents/a", ""),
+        ("GET", "/v1/users/{id}/documents/{key}", "/v1/users/bob/documents/a", ""),
+        ("PUT", "/v1/rooms/{room}/members/{user}", "/v1/rooms/doc/members/ann", ""),
+        ("PUT", "/v1/rooms/{room}/members/{user}", "/v1/rooms/doc/members/ann", ""),
+        ("POST", "/v1/rooms/{room}/invites", "/v1/rooms/doc/invites", invited),
+        ("POST", "/v1/rooms/{room}/invites", "/v1/rooms/doc/invites", invited),
+        ("POST", "/v1/rooms/{room}/invites", "/v1/rooms/nowhere/invites", invited),
+        ("GET", "/v1/rooms/{room}/invites", "/v1/rooms/doc/invites", ""),
+        ("GET", "/v1/users/{id}/invites", "/v1/users/ann/invites", ""),
+        ("GET", "/v1/users/{id}/invites", "/v1/users/bob/invites", ""),
+        ("DELETE", "/v1/rooms/{room}/invites/{user}", "/v1/rooms/doc/invites/bob", ""),
+        ("DELETE", "/v1/rooms/{room}/invites/{user}", "/v1/rooms/doc/invites/bob", ""),
+        ("PUT", "/threads/{room}/invites/{user}", "/threads/doc/invites/ann", accept),
+        ("GET", "/v1/rooms/{room}/members", "/v1/rooms/doc/members", ""),
+        ("GET", "/v1/rooms/{room}/members", "/v1/rooms/nowhere/members", ""),
+        ("DELETE", "/v1/rooms/{room}/members/{user}", "/v1/rooms/doc/members/carl", ""),
+        ("DELETE", "/v1/rooms/{room}/members/{user}", "/v1/rooms/doc/members/ann", ""),
+    ] {
+        let answer = send(server.address, method, address, &[("X-User-Id", "ann")], body).await?;
+        document.check(method, path, &answer).with_context(|| format!("{method} {address} {body}"))?;
     }
     Ok(())
 }

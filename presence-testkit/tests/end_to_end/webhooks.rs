@@ -3,12 +3,15 @@
 use anyhow::{Context, Result, bail, ensure};
 use presence_server::Config;
 use presence_server::config::Secret;
-use presence_testkit::client::{Client, Credentials, Kind};
+use presence_testkit::client::Kind;
+#[cfg(feature = "sqlite")]
+use presence_testkit::client::{Client, Credentials};
 use presence_testkit::http::get;
 use presence_testkit::receiver::{Receiver, Reply, SECRET};
 use presence_testkit::wire::ServerMessage;
 use serde_json::{Value, json};
 
+use crate::messages::{add_member, connect};
 use crate::on_every_kind;
 use crate::server::{TestServer, quick};
 
@@ -96,6 +99,41 @@ async fn a_backend_is_told_of_messages(kind: Kind) -> Result<()> {
     let events = told(&receiver, &wanted).await?;
     assert_eq!((&events[2]["seq"], &events[3]["seq"]), (&json!(1), &json!(2)));
     assert!(!events.iter().any(|event| event.to_string().contains("between us")));
+    Ok(())
+}
+
+/// M1: who has no connection misses what is said to their roster and their inbox; who is here, or back at once, does not.
+async fn a_backend_is_told_who_misses_a_message(kind: Kind) -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let webhook_events = vec!["user_absent".to_owned()];
+    let server = TestServer::start(Config { webhook_events, ..telling(&receiver) })?;
+    add_member(&server, "doc", "ann").await?;
+    add_member(&server, "doc", "bob").await?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    ann.send_message("doc", &json!(1)).await?;
+    told(&receiver, &["user_absent doc bob"]).await?;
+    ann.send_message("@bob", &json!(1)).await?;
+    told(&receiver, &["user_absent doc bob", "user_absent @bob bob"]).await?;
+
+    let mut bob = connect(kind, &server, "bob", "b").await?;
+    bob.until_place("doc", 1).await?;
+    ann.send_message("doc", &json!(2)).await?;
+    bob.until_place("doc", 2).await?;
+    bob.ack("doc").await?;
+    // Cut off; it does not matter whether the server knows by now.
+    drop(bob);
+    ann.send_message("doc", &json!(3)).await?;
+    let mut bob = connect(kind, &server, "bob", "b").await?;
+    bob.until_place("doc", 3).await?;
+    bob.ack("doc").await?;
+    bob.ack("@bob").await?;
+    // The server may hear of the message before it hears that he goes.
+    bob.close(1000).await?;
+    ann.send_message("doc", &json!(4)).await?;
+    let events =
+        told(&receiver, &["user_absent doc bob", "user_absent @bob bob", "user_absent doc bob"]).await?;
+    let places: Vec<&Value> = events.iter().map(|event| &event["seq"]).collect();
+    assert_eq!(json!(places), json!([1, 1, 4]));
     Ok(())
 }
 
@@ -280,6 +318,7 @@ async fn a_backend_over_tls_has_to_prove_who_it_is(kind: Kind) -> Result<()> {
 on_every_kind! {
     a_backend_is_told_who_comes_and_goes,
     a_backend_is_told_of_messages,
+    a_backend_is_told_who_misses_a_message,
     a_backend_that_fails_is_told_the_same_again,
     a_backend_that_was_away_misses_nothing,
     beyond_what_may_wait_the_oldest_events_go,

@@ -4,17 +4,13 @@
 mod cable;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use presence_server::{Config, Server};
-use presence_testkit::client::{Received, SseWire};
+use presence_testkit::client::SseWire;
 use presence_testkit::wire::ServerMessage;
 
 use cable::{Cable, Place};
-
-/// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A cable, if this process may lay one; else says why not.
 fn cable() -> Option<Cable> {
@@ -33,23 +29,6 @@ fn serve(cable: &Cable, config: Config) -> Result<SocketAddr> {
 async fn enter(cable: &Cable, place: Place, server: SocketAddr, user: &str) -> Result<SseWire> {
     let path = format!("/sse?room=doc&user_id={user}&session_id={user}");
     SseWire::open(cable.connect(place, server)?, server, &path, &[]).await
-}
-
-async fn wait_for(wire: &mut SseWire, wanted: impl Fn(&ServerMessage) -> bool) -> Result<ServerMessage> {
-    let search = async {
-        loop {
-            match wire.recv().await? {
-                Received::Text(text) => {
-                    let message = ServerMessage::parse(&text)?;
-                    if wanted(&message) {
-                        return Ok(message);
-                    }
-                }
-                Received::Closed(code) => bail!("the server closed with {code:?}"),
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.context("it did not come in time")?
 }
 
 fn joined(user: &str) -> impl Fn(&ServerMessage) -> bool {
@@ -72,13 +51,13 @@ async fn a_dead_event_stream_is_found_by_tcp() -> Result<()> {
     let server = serve(&cable, config)?;
     let mut ann = enter(&cable, Place::Near, server, "ann").await?;
     let _bob = enter(&cable, Place::Far, server, "bob").await?;
-    wait_for(&mut ann, joined("bob")).await?;
+    ann.wait_for(joined("bob")).await?;
     cable.pull()?;
-    let left = wait_for(&mut ann, |message| matches!(message, ServerMessage::UserLeft(_))).await?;
+    let left = ann.wait_for(|message| matches!(message, ServerMessage::UserLeft(_))).await?;
     let ServerMessage::UserLeft(left) = left else { bail!("that was waited for") };
     assert_eq!((left.user_id.as_str(), left.cause.as_str()), ("bob", "timeout"));
     // Who is near has answered all the time, in the way in which TCP does, and is still there.
-    wait_for(&mut ann, |message| matches!(message, ServerMessage::Ping(_))).await?;
+    ann.wait_for(|message| matches!(message, ServerMessage::Ping(_))).await?;
     Ok(())
 }
 
@@ -89,22 +68,22 @@ async fn a_cable_that_is_back_in_time_was_never_pulled() -> Result<()> {
     let server = serve(&cable, Config { heartbeat_ms: 500, heartbeat_timeout_ms: 300, ..Config::default() })?;
     let mut ann = enter(&cable, Place::Near, server, "ann").await?;
     let mut bob = enter(&cable, Place::Far, server, "bob").await?;
-    wait_for(&mut ann, joined("bob")).await?;
-    wait_for(&mut bob, |message| matches!(message, ServerMessage::CurrentUsers(_))).await?;
+    ann.wait_for(joined("bob")).await?;
+    bob.wait_for(|message| matches!(message, ServerMessage::CurrentUsers(_))).await?;
     cable.pull()?;
     let _carol = enter(&cable, Place::Near, server, "carol").await?;
-    wait_for(&mut ann, joined("carol")).await?;
+    ann.wait_for(joined("carol")).await?;
     // Longer than an answer to a ping may take.
     for _ in 0..3 {
-        wait_for(&mut ann, |message| matches!(message, ServerMessage::Ping(_))).await?;
+        ann.wait_for(|message| matches!(message, ServerMessage::Ping(_))).await?;
     }
     cable.plug()?;
-    wait_for(&mut bob, joined("carol")).await?;
+    bob.wait_for(joined("carol")).await?;
     let _dave = enter(&cable, Place::Near, server, "dave").await?;
     let next = |message: &ServerMessage| {
         matches!(message, ServerMessage::UserJoined(_) | ServerMessage::UserLeft(_))
     };
-    let next = wait_for(&mut ann, next).await?;
+    let next = ann.wait_for(next).await?;
     assert!(joined("dave")(&next), "something was heard of it: {next:?}");
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! `messages`: rooms × members × messages a second. Every message that was acknowledged to its sender must reach every
-//! member of its room, once and in order; with `--kill` also across the end of a server that is killed in the middle.
+//! member of its room, once and in order; with `--kill` also across the end of a server that is killed meanwhile.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,7 @@ use crate::inbox::Misdelivery;
 use crate::load::ledger::{Latencies, curve, latencies};
 use crate::load::member::Phase;
 use crate::load::outcome::{Faults, Outcome};
+use crate::random::Random;
 
 /// How many messages a member takes in before it acknowledges them.
 const ACK_EVERY: u64 = 16;
@@ -44,9 +45,12 @@ pub struct Messages {
     /// Seconds of sending.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
-    /// Kills the server in the middle. Somebody has to start it again.
+    /// Kills the server at some moment of the sending. Somebody has to start it again.
     #[arg(long)]
     pub kill: bool,
+    /// Says which moment: another seed, another moment.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 /// What all members share.
@@ -90,22 +94,26 @@ impl Messages {
     /// # Errors
     /// If it cannot be run.
     pub async fn run(self, field: Field, pid: Option<u32>) -> Result<Outcome> {
-        let Self { rooms, members, rate, seconds, kill } = self;
+        let Self { rooms, members, rate, seconds, kill, seed } = self;
         ensure!(rooms * members > 0 && rate > 0.0, "there must be members, and they must say something");
-        let killed = if kill { ", killed in the middle" } else { "" };
+        // Not so early that nothing was said, nor so late that nobody speaks afterwards.
+        let moment = seconds * (1 + Random::new(seed).below(9_000)) as f64 / 10_000.0;
+        let killed = if kill { format!(", killed after {moment:.3} s") } else { String::new() };
         let parameters =
             format!("{rooms} rooms × {members} members × {rate} messages/s each, {seconds} s{killed}");
         let mut outcome = Outcome { scenario: "messages".to_owned(), parameters, ..Outcome::default() };
         let (shared, mut working) = set_to_work(&field, rooms * members, members, rate).await?;
         let cpu = field.target.cpu_micros()?;
         field.begin().await;
-        field.pass("sending", seconds / 2.0).await;
         if kill {
+            field.pass("sending", moment).await;
             let pid = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())).context("`--kill` needs --pid")?;
             kill_process(pid, Signal::KILL)?;
             eprintln!("  {:6.1} s  the server is killed", field.clock.seconds());
+            field.pass("sending", seconds - moment).await;
+        } else {
+            field.pass("sending", seconds).await;
         }
-        field.pass("sending", seconds / 2.0).await;
         field.phase.send_replace(Phase::Settle);
         let mut all = Vec::new();
         while let Some(done) = working.join_next().await {
@@ -120,7 +128,9 @@ impl Messages {
         let messages: usize = all.iter().map(|talker| talker.own.len()).sum();
         outcome.figure("acknowledged messages", messages as f64 / seconds, "/s");
         outcome.figure("deliveries", shared.deliveries as f64 / seconds, "/s");
-        outcome.figure("server CPU per message", cpu / messages.max(1) as f64, "µs");
+        if !kill {
+            outcome.figure("server CPU per message", cpu / messages.max(1) as f64, "µs");
+        }
         let again: usize = all.iter().map(|talker| talker.client.inbox().stream(&talker.room).repeated).sum();
         outcome.figure("came again, and known", again as f64, "");
         outcome.figure("came back", shared.returns as f64, "members");
@@ -249,7 +259,8 @@ impl Talker {
         Ok(())
     }
 
-    /// Comes back, and sends again whatever is not known to be safe.
+    /// Comes back, asks for what was said meanwhile (to a server that was killed it is somebody new), and sends again
+    /// whatever is not known to be safe.
     async fn come_back(&mut self) -> Result<()> {
         let (kind, address) = (self.field.kind, self.field.target.address);
         loop {
@@ -258,6 +269,10 @@ impl Talker {
             back.take_over(&mut self.client);
             self.client = back;
             if self.client.send(&json!({"type": "presence:join", "room": self.room})).await.is_err() {
+                continue;
+            }
+            let place = self.client.inbox().stream_place(&self.room);
+            if self.client.send(&json!({"type": "sync", "cursors": {&self.room: place}})).await.is_err() {
                 continue;
             }
             let mut all = true;

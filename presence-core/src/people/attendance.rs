@@ -1,0 +1,468 @@
+//! Who is here at all, in whatever room or none: a user with a connection, or with a session whose grace is not over.
+//! Sans-I/O: a driver says what connections do and what time it is, and asks what has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{ConnectionId, SessionId, UserId};
+use crate::limits::Limits;
+use crate::profile::Profile;
+use crate::shard::Detach;
+use crate::time::{Now, Timestamp, WallTime};
+
+/// Whether a user is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Availability {
+    /// At least one session is in use.
+    Online,
+    /// All sessions are idle.
+    Away,
+    /// There is no session.
+    Offline,
+}
+
+impl Availability {
+    /// Every one of them, for documents.
+    pub const ALL: [Availability; 3] = [Self::Online, Self::Away, Self::Offline];
+
+    /// As the wire writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// How a user stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether they are here.
+    pub availability: Availability,
+    /// When they were last seen online: now for one who is connected; `None`: never.
+    pub last_online: Option<WallTime>,
+}
+
+/// Everybody who is here. `L` is how a connection is reached; the model does not look into it.
+#[derive(Debug)]
+pub struct Attendance<L> {
+    limits: Arc<Limits>,
+    users: BTreeMap<UserId, Attendant<L>>,
+    /// The held sessions, by when their grace is over.
+    graces: BTreeSet<(Timestamp, UserId, SessionId)>,
+    /// Who came, went or became idle since somebody asked; with it, how they stood when they went.
+    changed: BTreeMap<UserId, Option<WallTime>>,
+    /// Who was seen online, and when, since somebody asked.
+    seen: BTreeMap<UserId, WallTime>,
+}
+
+/// One user.
+#[derive(Debug)]
+struct Attendant<L> {
+    connections: Vec<Line<L>>,
+    held: Vec<Held>,
+    /// When the newest of the connections that are gone went.
+    left_at: WallTime,
+}
+
+#[derive(Debug)]
+struct Line<L> {
+    id: ConnectionId,
+    session: SessionId,
+    active: bool,
+    /// What it says of its user, if it has said anything.
+    said: Option<Arc<Profile>>,
+    link: L,
+}
+
+/// A session that an earlier life of the server left in a room.
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    /// What the room showed of its user.
+    pub profile: Arc<Profile>,
+    /// Which one.
+    pub session: SessionId,
+    /// In use, or idle.
+    pub active: bool,
+    /// When the room last heard from the user.
+    pub last_seen: WallTime,
+}
+
+/// A session without a connection, which may come back.
+#[derive(Debug)]
+struct Held {
+    session: SessionId,
+    active: bool,
+    said: Option<Arc<Profile>>,
+    until: Timestamp,
+}
+
+impl<L> Default for Attendant<L> {
+    fn default() -> Self {
+        Self { connections: Vec::new(), held: Vec::new(), left_at: WallTime::default() }
+    }
+}
+
+impl<L> Attendant<L> {
+    fn availability(&self) -> Availability {
+        let connected = self.connections.iter().map(|line| line.active);
+        let mut active = connected.chain(self.held.iter().map(|held| held.active));
+        match (self.is_gone(), active.any(|active| active)) {
+            (true, _) => Availability::Offline,
+            (false, true) => Availability::Online,
+            (false, false) => Availability::Away,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.connections.is_empty() && self.held.is_empty()
+    }
+}
+
+impl<L> Attendance<L> {
+    /// Nobody is here.
+    pub fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            limits,
+            users: BTreeMap::new(),
+            graces: BTreeSet::new(),
+            changed: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// A connection has a user and a session now.
+    pub fn attach(
+        &mut self,
+        now: Now,
+        user: &UserId,
+        session: &SessionId,
+        connection: ConnectionId,
+        link: L,
+    ) {
+        let Self { users, graces, .. } = self;
+        let attendant = users.entry(user.clone()).or_default();
+        attendant.held.retain(|held| {
+            let comes_back = held.session == *session;
+            if comes_back {
+                graces.remove(&(held.until, user.clone(), session.clone()));
+            }
+            !comes_back
+        });
+        attendant.connections.retain(|line| line.id != connection);
+        // Most users have one connection.
+        attendant.connections.reserve_exact(1);
+        let session = session.clone();
+        attendant.connections.push(Line { id: connection, session, active: true, said: None, link });
+        self.note(user);
+        self.saw(user, now.wall);
+    }
+
+    /// A connection has them no more.
+    pub fn detach(&mut self, now: Now, user: &UserId, connection: ConnectionId, how: Detach) {
+        let grace = self.grace_of(how);
+        let Some(attendant) = self.users.get_mut(user) else { return };
+        let Some(index) = attendant.connections.iter().position(|line| line.id == connection) else { return };
+        let line = attendant.connections.remove(index);
+        attendant.left_at = attendant.left_at.max(now.wall);
+        let is_taken_over = attendant.connections.iter().any(|other| other.session == line.session);
+        if let Some(grace) = grace.filter(|grace| !grace.is_zero() && !is_taken_over) {
+            let until = now.at + grace;
+            self.graces.insert((until, user.clone(), line.session.clone()));
+            let Line { session, active, said, .. } = line;
+            attendant.held.push(Held { session, active, said, until });
+        }
+        self.note(user);
+        self.saw(user, now.wall);
+    }
+
+    fn grace_of(&self, how: Detach) -> Option<Duration> {
+        match how {
+            Detach::Finished | Detach::Kicked => None,
+            Detach::GoingAway => Some(self.limits.going_away_grace),
+            Detach::Lost => Some(self.limits.grace),
+        }
+    }
+
+    /// A session that an earlier life of the server left behind: it is waited for.
+    pub fn take_up(&mut self, now: Now, left: LeftBehind) {
+        let LeftBehind { profile, session, active, last_seen } = left;
+        let user = &profile.id;
+        let until = now.at + self.limits.grace;
+        let attendant = self.users.entry(user.clone()).or_default();
+        attendant.left_at = attendant.left_at.max(last_seen);
+        // It may have been in several rooms.
+        if !attendant.held.iter().any(|held| held.session == session) {
+            self.graces.insert((until, user.clone(), session.clone()));
+            attendant.held.push(Held { session, active, said: Some(profile), until });
+        }
+    }
+
+    /// What a connection says of its user.
+    pub fn set_said(&mut self, connection: ConnectionId, said: Arc<Profile>) {
+        let attendant = self.users.get_mut(&said.id);
+        let lines = attendant.map(|attendant| attendant.connections.iter_mut());
+        if let Some(line) = lines.into_iter().flatten().find(|line| line.id == connection) {
+            line.said = (*said != Profile::of_user(said.id.clone())).then_some(said);
+        }
+    }
+
+    /// What the newest connection says of a user that says anything; of one who is waited for, what it said.
+    pub fn said(&self, user: &UserId) -> Option<&Arc<Profile>> {
+        let attendant = self.users.get(user)?;
+        let connected = attendant.connections.iter().rev().filter_map(|line| line.said.as_ref());
+        connected.chain(attendant.held.iter().rev().filter_map(|held| held.said.as_ref())).next()
+    }
+
+    /// A connection is in use, or idle.
+    pub fn set_active(&mut self, user: &UserId, connection: ConnectionId, active: bool) {
+        let attendant = self.users.get_mut(user);
+        let lines = attendant.map(|attendant| attendant.connections.iter_mut());
+        let line = lines.into_iter().flatten().find(|line| line.id == connection);
+        if let Some(line) = line.filter(|line| line.active != active) {
+            line.active = active;
+            self.note(user);
+        }
+    }
+
+    /// The sessions of a user that are waited for are waited for no more.
+    pub fn dismiss(&mut self, user: &UserId) {
+        let Some(attendant) = self.users.get_mut(user) else { return };
+        for held in std::mem::take(&mut attendant.held) {
+            self.graces.remove(&(held.until, user.clone(), held.session));
+        }
+        self.note(user);
+    }
+
+    /// Lets go of the sessions whose grace is over.
+    pub fn expire(&mut self, now: Timestamp) {
+        while self.graces.first().is_some_and(|(until, _, _)| *until <= now) {
+            let Some((_, user, session)) = self.graces.pop_first() else { return };
+            if let Some(attendant) = self.users.get_mut(&user) {
+                attendant.held.retain(|held| held.session != session);
+            }
+            self.note(&user);
+        }
+    }
+
+    /// When to call [`expire`](Self::expire), if at all.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.graces.first().map(|(until, _, _)| *until)
+    }
+
+    /// Notes that everybody who is connected is online now, and goes on from `after` with at most `limit` of them. Gives
+    /// the last, if there are more.
+    pub fn beat(&mut self, now: Now, after: Option<&UserId>, limit: usize) -> Option<UserId> {
+        use std::ops::Bound;
+
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.users.range::<UserId, _>((start, Bound::Unbounded));
+        let mut last = None;
+        let mut connected = Vec::new();
+        for (user, attendant) in rest.by_ref().take(limit) {
+            last = Some(user.clone());
+            connected.extend((!attendant.connections.is_empty()).then(|| user.clone()));
+        }
+        let more = rest.next().is_some();
+        for user in connected {
+            self.saw(&user, now.wall);
+        }
+        last.filter(|_| more)
+    }
+
+    /// How a user stands who is here. While only their grace keeps them here they were last online when they went: what
+    /// is said of them later is then never earlier (P15).
+    pub fn standing(&self, user: &UserId, wall: WallTime) -> Option<Standing> {
+        let attendant = self.users.get(user)?;
+        let last_online = if attendant.connections.is_empty() { attendant.left_at } else { wall };
+        Some(Standing { availability: attendant.availability(), last_online: Some(last_online) })
+    }
+
+    /// Whether a user is here.
+    pub fn availability(&self, user: &UserId) -> Availability {
+        self.users.get(user).map_or(Availability::Offline, Attendant::availability)
+    }
+
+    /// How the connections of a user are reached.
+    pub fn links(&self, user: &UserId) -> impl Iterator<Item = &L> {
+        let attendant = self.users.get(user);
+        attendant.into_iter().flat_map(|attendant| attendant.connections.iter().map(|line| &line.link))
+    }
+
+    /// How many users are here.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// The users whose standing may be another than before; of those who are gone, when they were last here.
+    pub fn take_changed(&mut self) -> BTreeMap<UserId, Option<WallTime>> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The users who were seen online, and when.
+    pub fn take_seen(&mut self) -> BTreeMap<UserId, WallTime> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// When a user was seen online that nobody has taken yet.
+    pub fn seen(&self, user: &UserId) -> Option<WallTime> {
+        self.seen.get(user).copied()
+    }
+
+    fn saw(&mut self, user: &UserId, wall: WallTime) {
+        let seen = self.seen.entry(user.clone()).or_insert(wall);
+        *seen = wall.max(*seen);
+    }
+
+    /// Notes that the user's standing may have changed, and forgets who is gone (P12).
+    fn note(&mut self, user: &UserId) {
+        let gone = self.users.get(user).filter(|attendant| attendant.is_gone());
+        let left_at = gone.map(|attendant| attendant.left_at);
+        if left_at.is_some() {
+            self.users.remove(user);
+        }
+        self.changed.insert(user.clone(), left_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> UserId {
+        UserId::parse(text).unwrap()
+    }
+
+    fn session(text: &str) -> SessionId {
+        SessionId::parse(text).unwrap()
+    }
+
+    fn at(millis: u64) -> Now {
+        Now {
+            at: Timestamp::from_millis(millis),
+            wall: WallTime::from_unix_millis(1_000_000 + millis as i64),
+        }
+    }
+
+    fn connection(number: u128) -> ConnectionId {
+        ConnectionId::from_random(number)
+    }
+
+    fn attendance() -> Attendance<u32> {
+        let limits = Limits {
+            grace: Duration::from_millis(100),
+            going_away_grace: Duration::from_millis(10),
+            ..Limits::default()
+        };
+        Attendance::new(Arc::new(limits))
+    }
+
+    fn availability(attendance: &Attendance<u32>, name: &str) -> Availability {
+        attendance.availability(&user(name))
+    }
+
+    #[test]
+    fn a_lost_connection_is_waited_for_and_a_finished_one_is_not() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        for (how, lasts) in
+            [(Detach::Finished, 0), (Detach::Kicked, 0), (Detach::GoingAway, 10), (Detach::Lost, 100)]
+        {
+            here.attach(at(0), &ann, &session("a"), connection(1), 1);
+            here.detach(at(5), &ann, connection(1), how);
+            assert_eq!(here.next_expiry(), (lasts > 0).then(|| at(5 + lasts).at), "{how:?}");
+            if lasts > 0 {
+                assert_eq!(here.standing(&ann, at(50).wall).unwrap().last_online, Some(at(5).wall));
+                here.expire(at(5 + lasts - 1).at);
+                assert_eq!(availability(&here, "ann"), Availability::Online);
+                here.expire(at(5 + lasts).at);
+            }
+            assert_eq!(availability(&here, "ann"), Availability::Offline);
+            assert_eq!(here.take_changed(), BTreeMap::from([(ann.clone(), Some(at(5).wall))]));
+            assert!(here.is_empty());
+        }
+        assert_eq!(here.take_seen(), BTreeMap::from([(ann, at(5).wall)]));
+    }
+
+    #[test]
+    fn who_comes_back_in_time_was_never_gone_and_takes_no_second_place() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        here.attach(at(0), &ann, &session("a"), connection(1), 1);
+        here.detach(at(5), &ann, connection(1), Detach::Lost);
+        here.attach(at(50), &ann, &session("a"), connection(2), 2);
+        here.expire(at(500).at);
+        assert_eq!(availability(&here, "ann"), Availability::Online);
+        // Taken over: the older connection's end says nothing.
+        here.attach(at(600), &ann, &session("a"), connection(3), 3);
+        here.detach(at(601), &ann, connection(2), Detach::Lost);
+        assert_eq!((here.next_expiry(), here.links(&ann).copied().collect::<Vec<_>>()), (None, vec![3]));
+        here.detach(at(700), &ann, connection(3), Detach::Finished);
+        assert!(here.is_empty());
+    }
+
+    #[test]
+    fn a_user_is_away_when_every_session_is_idle() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        here.attach(at(0), &ann, &session("a"), connection(1), 1);
+        here.attach(at(0), &ann, &session("b"), connection(2), 2);
+        here.set_active(&ann, connection(1), false);
+        assert_eq!(availability(&here, "ann"), Availability::Online);
+        here.detach(at(0), &ann, connection(2), Detach::Lost);
+        assert_eq!(availability(&here, "ann"), Availability::Online, "the one that is waited for was in use");
+        here.dismiss(&ann);
+        assert_eq!(availability(&here, "ann"), Availability::Away);
+        here.set_active(&ann, connection(1), true);
+        assert_eq!(availability(&here, "ann"), Availability::Online);
+    }
+
+    #[test]
+    fn the_newest_that_says_anything_counts_and_is_remembered_while_it_is_waited_for() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        let named = |name: &str| Arc::new(Profile { name: name.into(), ..Profile::of_user(user("ann")) });
+        for number in 1..=3 {
+            here.attach(at(0), &ann, &session(&number.to_string()), connection(number), 0);
+        }
+        assert!(here.said(&ann).is_none());
+        here.set_said(connection(1), named("first"));
+        here.set_said(connection(2), named("second"));
+        here.set_said(connection(3), named("ann"));
+        assert_eq!(&*here.said(&ann).unwrap().name, "second");
+        here.detach(at(0), &ann, connection(1), Detach::Lost);
+        here.detach(at(0), &ann, connection(2), Detach::Finished);
+        assert_eq!(&*here.said(&ann).unwrap().name, "first");
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_is_waited_for_once() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        for _ in 0..2 {
+            let profile = Arc::new(Profile::of_user(ann.clone()));
+            let left = LeftBehind { profile, session: session("a"), active: false, last_seen: at(0).wall };
+            here.take_up(at(0), left);
+        }
+        assert_eq!(availability(&here, "ann"), Availability::Away);
+        here.expire(at(100).at);
+        assert!(here.is_empty() && here.next_expiry().is_none());
+    }
+
+    #[test]
+    fn a_beat_sees_everybody_who_is_connected_part_by_part() {
+        let mut here = attendance();
+        for (number, name) in ["ann", "bob", "carl"].into_iter().enumerate() {
+            here.attach(at(0), &user(name), &session("a"), connection(number as u128), 0);
+        }
+        here.detach(at(1), &user("bob"), connection(1), Detach::Lost);
+        here.take_seen();
+        let next = here.beat(at(9), None, 2);
+        assert_eq!(next, Some(user("bob")));
+        assert_eq!(here.beat(at(9), next.as_ref(), 2), None);
+        let expected = BTreeMap::from([(user("ann"), at(9).wall), (user("carl"), at(9).wall)]);
+        assert_eq!(here.take_seen(), expected);
+    }
+}
