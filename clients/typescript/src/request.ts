@@ -33,10 +33,10 @@ export async function request(
   { body, headers: more, signal = new AbortController().signal }: RequestOptions = {},
 ): Promise<HttpAnswer> {
   const token = await credentials.get("request", signal);
-  const url = new URL(base + path);
+  let url = base + path;
   const headers = new Headers([...(more ?? [])]);
   if (token !== null) headers.set("authorization", `Bearer ${token}`);
-  else if (userId !== null) url.searchParams.set("user_id", userId);
+  else if (userId !== null) url += `${path.includes("?") ? "&" : "?"}user_id=${encodeURIComponent(userId)}`;
   if (body !== undefined) headers.set("content-type", "application/json");
   const how = { method, headers, signal, ...(body !== undefined && { body: JSON.stringify(body) }) };
   const answer = await env.fetch(url, how).catch((cause: unknown) => {

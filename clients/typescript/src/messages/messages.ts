@@ -1,8 +1,9 @@
 // Messages that last: what is on its way, what has come, and what a room shows of both.
 import type { Message } from "../api.ts";
 import type { Host, Messages } from "../features.ts";
-import type { StreamItem, WireMessage } from "../wire/messages.ts";
+import type { StreamItem } from "../wire/messages.ts";
 import { createLog, type Log } from "./log.ts";
+import { messageOf } from "./message.ts";
 import { createOutbox } from "./outbox.ts";
 import { createStreams } from "./streams.ts";
 
@@ -80,24 +81,5 @@ export function createMessages(host: Host): Messages {
       outbox.clear();
       streams.clear();
     },
-  };
-}
-
-function messageOf(
-  { room, id, seq, userId, userName, snapshot: data, timestamp }: WireMessage,
-  selfId: string | null,
-): Message {
-  const own = userId === selfId;
-  const key = own ? id : JSON.stringify([userId, id]);
-  return {
-    key,
-    room,
-    id,
-    userId,
-    userName,
-    data,
-    timestamp,
-    own,
-    delivery: { state: "stored", seq, durability: null },
   };
 }

@@ -8,7 +8,8 @@ const textOrNull = or(text, null);
 
 const anyStatus: Read<UserStatus["status"]> = (value) => (value === "away" || value === "online" ? value : "offline");
 
-const message: Shape<WireMessage> = {
+/** How to read a message that the server keeps. */
+export const message: Shape<WireMessage> = {
   room: text,
   id: text,
   seq: number,
