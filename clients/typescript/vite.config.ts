@@ -9,7 +9,7 @@ const entries = new Map([
   ["people", "src/people.ts"],
   ["tabs", "src/tabs.ts"],
   ["react", "src/react/index.ts"],
-  ["parts", "src/parts/index.ts"],
+  ["parts", "src/react/parts/index.ts"],
 ]);
 
 const config: UserConfig = defineConfig({
@@ -23,6 +23,10 @@ const config: UserConfig = defineConfig({
     },
     rolldownOptions: {
       external: [/^react(-dom)?(\/|$)/u],
+      onLog(level, log, handle) {
+        // The React entries say "use client", and that is kept.
+        if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
+      },
       output: { chunkFileNames: "shared-[name].js", minify: true },
     },
   },
