@@ -1,6 +1,6 @@
 // Builds the package: one ES module for each entry of `exports`, and what they share in chunks of its own.
-import { existsSync } from "node:fs";
-import { defineConfig, type UserConfig } from "vite";
+import { existsSync, readFileSync } from "node:fs";
+import { defineConfig, type Plugin, type UserConfig } from "vite";
 
 // Each entry of the package, by the name of its file in `dist`. What is not written yet is left out.
 const entries = new Map([
@@ -12,7 +12,17 @@ const entries = new Map([
   ["parts", "src/react/parts/index.ts"],
 ]);
 
+/** The stylesheet of the parts goes along as it is: who wants other looks can read it. */
+const stylesheet: Plugin = {
+  name: "stylesheet",
+  generateBundle() {
+    const source = readFileSync("src/react/parts/parts.css", "utf8");
+    this.emitFile({ type: "asset", fileName: "parts.css", source });
+  },
+};
+
 const config: UserConfig = defineConfig({
+  plugins: [stylesheet],
   build: {
     target: "es2022",
     sourcemap: true,
