@@ -25,7 +25,17 @@ export interface CursorsProps extends Omit<ComponentPropsWithoutRef<"div">, "chi
   readonly children?: ((cursor: RemoteCursor) => ReactNode) | undefined;
 }
 
-const OVER: CSSProperties = { position: "absolute", inset: 0, pointerEvents: "none" };
+/** As large as the area, and what its cursors measure themselves by. */
+const OVER: CSSProperties = {
+  position: "absolute",
+  inset: 0,
+  overflow: "hidden",
+  containerType: "size",
+  pointerEvents: "none",
+};
+
+/** Of no size itself: many cursors are not to cost many large layers. */
+const CORNER: CSSProperties = { position: "absolute", top: 0, left: 0 };
 
 /**
  * Where the others point, in an element that is placed over the nearest positioned one. The names of those who are here
@@ -34,7 +44,7 @@ const OVER: CSSProperties = { position: "absolute", inset: 0, pointerEvents: "no
 export function Cursors({ unit = "px", children, style, ...rest }: CursorsProps): ReactNode {
   const cursors = useCursors();
   return (
-    <div aria-hidden="true" {...rest} data-presence="cursors" style={{ ...OVER, overflow: "hidden", ...style }}>
+    <div aria-hidden="true" {...rest} data-presence="cursors" style={{ ...OVER, ...style }}>
       {cursors.map((cursor) => (
         <Pointer key={cursor.key} cursor={cursor} unit={unit} draw={children} />
       ))}
@@ -52,10 +62,9 @@ interface PointerProps {
 const Pointer: NamedExoticComponent<PointerProps> = /* @__PURE__ */ memo(({ cursor, unit, draw }: PointerProps) => {
   const { x, y, visible } = cursor.cursor;
   if (visible === false) return null;
-  // An element that is as large as the area: a percentage of it is a fraction of the area.
-  const place = unit === "px" ? `translate(${x}px, ${y}px)` : `translate(${x * 100}%, ${y * 100}%)`;
+  const place = unit === "px" ? `translate(${x}px, ${y}px)` : `translate(${x * 100}cqw, ${y * 100}cqh)`;
   return (
-    <div data-presence="cursor" style={{ ...OVER, ...personStyle(cursor.user.color), transform: place }}>
+    <div data-presence="cursor" style={{ ...CORNER, ...personStyle(cursor.user.color), transform: place }}>
       {draw ? draw(cursor) : <Arrow name={cursor.user.name} />}
     </div>
   );

@@ -160,7 +160,7 @@ describe("cursors", () => {
       room.show({ cursors: [pointing(ann, { x: 0.5, y: 2 }), pointing(bob, { x: 1, y: 1, visible: false })] }),
     );
     expect(page.find("#px [data-presence=cursor]").style.transform).toBe("translate(0.5px, 2px)");
-    expect(page.find("#fraction [data-presence=cursor]").style.transform).toBe("translate(50%, 200%)");
+    expect(page.find("#fraction [data-presence=cursor]").style.transform).toBe("translate(50cqw, 200cqh)");
     expect(page.text()).toBe("Annann");
     expect(page.find("#px").getAttribute("aria-hidden")).toBe("true");
   });
