@@ -65,7 +65,7 @@ describe.skipIf(!existsSync(executablePath))("the parts in a browser", () => {
   });
 
   async function open(options: Parameters<Browser["newPage"]>[0], scene: Scene): Promise<Page> {
-    const page = await browser.newPage({ viewport: { width: 960, height: 640 }, ...options });
+    const page = await browser.newPage({ viewport: { width: 960, height: 640 }, deviceScaleFactor: 2, ...options });
     page.on("pageerror", (error) => complaints.push(String(error)));
     page.on("console", (message) => complaints.push(message.text()));
     await page.setContent(html);

@@ -21,9 +21,10 @@ export function OfflineBanner({ after = 1_500, children, ...rest }: OfflineBanne
     <>
       {isShown && (
         <section aria-label={words.connectionLabel} {...rest} data-presence="offline" data-status={connection.status}>
-          <strong data-presence="offline-title">{words.connection(connection)}</strong>
-          <span data-presence="offline-text">{children ?? words.offline}</span>
-          {connection.pending > 0 && <span data-presence="offline-pending">{words.pending(connection.pending)}</span>}
+          <p data-presence="offline-text">
+            <strong>{words.connection(connection)}</strong> {children ?? words.offline}{" "}
+            {connection.pending > 0 && <span data-presence="offline-pending">{words.pending(connection.pending)}</span>}
+          </p>
           <RetryDetail connection={connection} />
           <RetryButton connection={connection} />
         </section>

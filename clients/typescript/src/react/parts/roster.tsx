@@ -34,7 +34,9 @@ export function RoomRoster({ max = 100, children, announce = false, ...rest }: R
         {users.slice(0, max).map((user) => (
           <li key={user.id} data-presence="person" data-status={user.status} data-own={user.id === myId}>
             <Avatar user={user} role="presentation" aria-label={undefined} title={undefined} aria-hidden="true" />
-            <bdi data-presence="name">{user.name}</bdi>
+            <span data-presence="name">
+              <bdi>{user.name}</bdi>
+            </span>
             {children?.(user) ?? (
               <>
                 {user.id === myId && <span data-presence="note">{words.you}</span>}
