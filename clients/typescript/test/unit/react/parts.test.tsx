@@ -329,6 +329,7 @@ describe("the banner", () => {
     expect(isShown()).toBe(false);
     happen(() => fake.connect(lost(START + 60_000)));
     pass(500);
+    expect(isShown()).toBe(false);
     happen(() => fake.connect(LIVE));
     pass(5_000);
     expect(isShown()).toBe(false);
