@@ -1,4 +1,4 @@
-// Handlers by the type of event, and listeners of something that changes.
+// Handlers by the type of event.
 import type { Release } from "./api.ts";
 
 /** Who wants to hear of which events. */
@@ -9,48 +9,31 @@ export interface Emitter<Events> {
   readonly hears: (type: keyof Events) => boolean;
 }
 
+/** Something that changes, and who wants to hear of it. */
+export interface Changing {
+  readonly change: undefined;
+}
+
 /** Calls a function of the application. What it throws is its own affair, and must not stop anything here. */
 export type Guard = (call: () => void) => void;
 
 /** Events of several types. Handlers are called in the order in which they came. */
 export function createEmitter<Events>(guard: Guard): Emitter<Events> {
-  const handlers = new Map<keyof Events, Set<(event: never) => void>>();
+  // Each has its own end, also if a handler is given twice.
+  const handlers = new Set<readonly [type: keyof Events, handler: (event: never) => void]>();
   return {
     on(type, handler) {
-      // A handler that is given twice is called twice, and each has its own end.
-      const own = (event: Parameters<typeof handler>[0]): void => handler(event);
-      const set = handlers.get(type) ?? new Set();
-      handlers.set(type, set.add(own));
+      const own = [type, handler] as const;
+      handlers.add(own);
       return () => {
-        set.delete(own);
+        handlers.delete(own);
       };
     },
     emit<Type extends keyof Events>(type: Type, event: Events[Type]) {
-      for (const handler of [...(handlers.get(type) ?? [])])
-        guard(() => (handler as (event: Events[Type]) => void)(event));
+      for (const [wanted, handler] of [...handlers]) {
+        if (wanted === type) guard(() => (handler as (event: Events[Type]) => void)(event));
+      }
     },
-    hears: (type) => (handlers.get(type)?.size ?? 0) > 0,
-  };
-}
-
-/** Who wants to hear that something has changed. */
-export interface Listeners {
-  readonly subscribe: (listener: () => void) => Release;
-  readonly notify: () => void;
-}
-
-export function createListeners(guard: Guard): Listeners {
-  const listeners = new Set<() => void>();
-  return {
-    subscribe(listener) {
-      const own = (): void => listener();
-      listeners.add(own);
-      return () => {
-        listeners.delete(own);
-      };
-    },
-    notify() {
-      for (const listener of [...listeners]) guard(listener);
-    },
+    hears: (type) => [...handlers].some(([wanted]) => wanted === type),
   };
 }

@@ -57,10 +57,11 @@ export class PresenceError extends Error {
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details);
+    const { field = null, room = null, retryAfter = null, status = null } = details;
     this.code = code;
-    this.field = details.field ?? null;
-    this.room = details.room ?? null;
-    this.retryAfter = details.retryAfter ?? null;
-    this.status = details.status ?? null;
+    this.field = field;
+    this.room = room;
+    this.retryAfter = retryAfter;
+    this.status = status;
   }
 }

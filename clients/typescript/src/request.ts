@@ -2,8 +2,8 @@
 import type { Env, HttpAnswer, RequestOptions } from "./api.ts";
 import { type ErrorCode, PresenceError } from "./errors.ts";
 import type { Credentials } from "./link/credentials.ts";
-import { readError } from "./wire/errors.ts";
-import { field, isObject, json } from "./wire/fields.ts";
+import { isObject, json } from "./wire/json.ts";
+import { readError } from "./wire/parse.ts";
 
 /** What a request needs of its client. */
 export interface Requester {
@@ -18,8 +18,8 @@ export interface Requester {
 export async function httpError(answer: Response): Promise<PresenceError> {
   const { status } = answer;
   const body: unknown = await answer.json().catch(() => null);
-  const inner = isObject(body) ? field(body, "error") : null;
-  if (isObject(inner) && typeof field(inner, "code") === "string") return readError(inner, status);
+  const inner = isObject(body) ? body["error"] : null;
+  if (isObject(inner) && typeof inner["code"] === "string") return readError(inner, status);
   const code: ErrorCode = status === 401 ? "unauthorized" : status === 412 ? "precondition_failed" : "unknown";
   const seconds = Number(answer.headers.get("retry-after"));
   return new PresenceError(code, `the server answered with ${status}`, { status, retryAfter: seconds * 1000 || null });

@@ -1,7 +1,7 @@
 // The token: asked for when it is needed, kept while it is good, and renewed before it ends.
 import type { ClientOptions, Env, Release, TokenRequest } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import { field, isObject } from "../wire/fields.ts";
+import { jsonOf } from "../wire/parse.ts";
 
 /** How long before its end a token is not worth connecting with, and how soon a renewal that failed is tried again. */
 const SPARE = 10_000;
@@ -17,34 +17,29 @@ export interface Credentials {
   readonly renewInTime: (use: (token: string) => void, failed: (error: PresenceError) => void) => Release;
 }
 
-/** When a token ends, in Unix milliseconds; `null` if it does not say. Nothing is proven by reading it. */
-function endOf(token: string): number | null {
+/** When a token ends, in Unix milliseconds; never if it does not say. Nothing is proven by reading it. */
+function endOf(token: string): number {
   try {
-    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
-    const claims: unknown = JSON.parse(atob(payload));
-    const end = isObject(claims) ? field(claims, "exp") : null;
-    return typeof end === "number" ? end * 1000 : null;
+    const { exp } = jsonOf(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
+    if (typeof exp === "number") return exp * 1000;
   } catch {
-    return null;
+    // Only the server needs to understand it.
   }
+  return Number.POSITIVE_INFINITY;
 }
 
-export function createCredentials(options: ClientOptions, env: Env): Credentials {
-  const { getToken } = options;
-  let token: string | null = options.token ?? null;
+export function createCredentials({ token: given, getToken }: ClientOptions, env: Env): Credentials {
+  let token = given ?? null;
   let ahead = 0;
 
-  const left = (): number => {
-    const end = token === null ? null : endOf(token);
-    return end === null ? Number.POSITIVE_INFINITY : end - (env.now() + ahead);
-  };
+  const left = (): number => (token === null ? 0 : endOf(token) - env.now() - ahead);
 
   const ask = async (reason: TokenRequest["reason"], signal: AbortSignal): Promise<string> => {
     try {
-      const given: unknown = await getToken?.({ reason, signal });
-      if (typeof given !== "string" || given === "") throw new TypeError("getToken gave no token");
-      token = given;
-      return given;
+      const next: unknown = await getToken?.({ reason, signal });
+      if (typeof next !== "string" || !next) throw new TypeError("getToken gave no token");
+      token = next;
+      return next;
     } catch (cause) {
       throw new PresenceError("token", "no token could be had", { cause });
     }
@@ -53,34 +48,34 @@ export function createCredentials(options: ClientOptions, env: Env): Credentials
   return {
     canRenew: getToken !== undefined,
     async get(reason, signal) {
-      const asked = reason === "expired" || reason === "refused" || reason === "renew";
-      if (!getToken || (token !== null && !asked && left() > SPARE)) return token;
-      return ask(reason, signal);
+      const isGood = (reason === "connect" || reason === "request") && left() > SPARE;
+      return !getToken || isGood ? token : ask(reason, signal);
     },
     setClock(serverTime) {
       ahead = serverTime - env.now();
     },
     renewInTime(use, failed) {
       const abort = new AbortController();
+      const { signal } = abort;
       let cancel: Release = () => {};
       const renew = async (): Promise<void> => {
         try {
-          const next = await ask("renew", abort.signal);
-          if (!abort.signal.aborted) use(next);
-          wait(0.8);
+          const next = await ask("renew", signal);
+          if (signal.aborted) return;
+          use(next);
+          wait();
         } catch (error) {
-          if (abort.signal.aborted) return;
+          if (signal.aborted) return;
           if (error instanceof PresenceError) failed(error);
-          cancel = env.after(SPARE, () => void renew());
+          cancel = env.after(SPARE, renew);
         }
       };
-      const wait = (share: number): void => {
+      const wait = (): void => {
         const time = left();
         // Without an end there is nothing to be in time for.
-        if (abort.signal.aborted || time === Number.POSITIVE_INFINITY) return;
-        cancel = env.after(Math.max(time - 60_000, time * share, 1_000), () => void renew());
+        if (time < Number.POSITIVE_INFINITY) cancel = env.after(Math.max(time - 60_000, time * 0.8, 1_000), renew);
       };
-      if (getToken) wait(0.8);
+      if (getToken) wait();
       return () => {
         abort.abort();
         cancel();

@@ -1,29 +1,16 @@
-// What the end of a connection means: whether to come back, when, and with what.
+// What the end of a connection means: whether to come back, and when.
 import type { ClosedReason } from "../api.ts";
 
-/** What to do after a close code. */
-export type Ending =
-  | { readonly kind: "return"; readonly slower: boolean }
-  /** Come back with another token, if there is a way to get one. */
-  | { readonly kind: "token"; readonly reason: "expired" | "refused"; readonly otherwise: ClosedReason }
-  | { readonly kind: "stay"; readonly reason: ClosedReason };
+const REASONS: ReadonlyMap<number, ClosedReason> = /* @__PURE__ */ new Map([
+  [4010, "expired"],
+  [4409, "superseded"],
+  [4501, "unauthorized"],
+  [4503, "kicked"],
+]);
 
-/** Codes say what to do, known or not: those from 4500 on mean "don't come back". */
-export function endingOf(code: number): Ending {
-  switch (code) {
-    case 4008:
-      return { kind: "return", slower: true };
-    case 4010:
-      return { kind: "token", reason: "expired", otherwise: "expired" };
-    case 4409:
-      return { kind: "stay", reason: "superseded" };
-    case 4501:
-      return { kind: "token", reason: "refused", otherwise: "unauthorized" };
-    case 4503:
-      return { kind: "stay", reason: "kicked" };
-    default:
-      return code >= 4500 && code < 5000 ? { kind: "stay", reason: "refused" } : { kind: "return", slower: false };
-  }
+/** Why not to come back; nothing if to. Codes say so, known or not: those from 4500 on mean "don't". */
+export function endOf(code: number): ClosedReason | undefined {
+  return REASONS.get(code) ?? (code >= 4500 && code < 5000 ? "refused" : undefined);
 }
 
 const FIRST_WAIT = 1_000;

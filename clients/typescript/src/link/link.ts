@@ -4,8 +4,8 @@ import type {
   ClosedReason,
   Connection,
   ConnectionSnapshot,
+  Dial,
   Env,
-  JsonObject,
   PageEvent,
   Release,
   TokenRequest,
@@ -14,11 +14,11 @@ import type {
 } from "../api.ts";
 import type { Guard } from "../emitter.ts";
 import { PresenceError } from "../errors.ts";
-import type { Said, ServerMessage } from "../wire/messages.ts";
-import { parse, type Shapes } from "../wire/parse.ts";
-import { createAnswers } from "./answers.ts";
+import type { Hub } from "../hub.ts";
+import type { Answered, Said, ServerMessage } from "../wire/messages.ts";
+import { parse } from "../wire/parse.ts";
 import type { Credentials } from "./credentials.ts";
-import { backoff, endingOf } from "./endings.ts";
+import { backoff, endOf } from "./endings.ts";
 import { createStanding } from "./standing.ts";
 
 /** How long a connection may take, from the token to the server's first word. */
@@ -27,11 +27,14 @@ const CONNECT_TIME = 15_000;
 /** After the network has come back everybody comes back: not all in the same moment. */
 const ONLINE_SPREAD = 1_000;
 
-/** From which round-trip time on the quality is poor. */
-const POOR_RTT = 300;
+/** For how long the way that has worked is tried first, after the one that is better did not open. */
+const DETOUR = 5 * 60_000;
 
 /** What closes a connection so that the server waits for this session: any code that is not 1000. */
 const PAUSE = 4999;
+
+/** How many answers are waited for: most of what is said is answered only if it is refused. */
+const ANSWERS = 1_000;
 
 /** What a link needs of its client, and tells it. */
 export interface LinkHost {
@@ -39,12 +42,8 @@ export interface LinkHost {
   readonly env: Env;
   readonly guard: Guard;
   readonly credentials: Credentials;
-  /** The server's address. */
-  readonly base: string;
-  /** What the server may say. */
-  readonly shapes: Shapes;
-  /** What the URL says, and the first message where the token has no other place. */
-  readonly introduce: (token: string | null) => Promise<{ query: URLSearchParams; hello: JsonObject | null }>;
+  /** Where to, and as whom. */
+  readonly dial: (token: string | null) => Promise<Dial>;
   /** It is open: rooms may be entered. Call {@link Link.synced} when all is in step. */
   readonly opened: (connected: Said<"connected">) => void;
   readonly received: (message: ServerMessage) => void;
@@ -54,13 +53,9 @@ export interface LinkHost {
   readonly error: (error: PresenceError) => void;
 }
 
-export interface Link {
+export interface Link extends Pick<Hub, "isOpen" | "say" | "setPending"> {
   readonly connection: Connection;
-  readonly isOpen: () => boolean;
-  /** Says something, if the connection is open; `answered` hears what is answered to it. */
-  readonly send: (message: JsonObject, answered?: (message: ServerMessage) => void) => void;
   readonly synced: () => void;
-  readonly setPending: (pending: number) => void;
   readonly connect: () => void;
   readonly disconnect: () => void;
   readonly enable: () => void;
@@ -69,9 +64,11 @@ export interface Link {
 
 export function createLink(host: LinkHost): Link {
   const { options, env, credentials } = host;
-  const standing = createStanding(options.poorRtt ?? POOR_RTT, host.guard, host.state);
-  const answers = createAnswers();
+  const { now, set, subscribe } = createStanding(options.poorRtt, host.guard, host.state);
   const kinds = [...env.transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
+  /** Who waits for the answer to what: every direct answer repeats the `ref` of its question. */
+  const asked = new Map<unknown, Answered>();
+  let lastRef = 0;
   let wire: Transport | null = null;
   /** Ends the present try to connect, or connection: whatever still comes of it is not heard. */
   let abort = new AbortController();
@@ -82,78 +79,80 @@ export function createLink(host: LinkHost): Link {
   /** The ways that are left to try, and why a token is asked for. */
   let ways: readonly TransportKind[] = [];
   let reason: TokenRequest["reason"] = "connect";
+  /** The way that is tried first until then, because the better one was barred. */
+  let detour: TransportKind | undefined;
+  let detourEnds = 0;
   let retryAfter: number | undefined;
   let lastError: PresenceError | null = null;
   let patience = 0;
   let isWanted = false;
   let isEnabled = true;
 
-  const now = (): ConnectionSnapshot => standing.snapshot;
   const isOpen = (): boolean => wire !== null && (now().status === "syncing" || now().status === "live");
 
-  /** Lets go of the present connection, or of the try to get one. */
+  /** Lets go of the present connection, or of the try to get one. The next state has to be set at once. */
   function drop(code: number): void {
     const wasOpen = isOpen();
     timer();
     renewal();
     abort.abort();
-    const old = wire;
+    wire?.close(code);
     wire = null;
-    old?.close(code);
-    answers.clear();
+    lastError = null;
+    asked.clear();
     if (wasOpen) host.lost();
   }
 
   function begin(why: TokenRequest["reason"] = "connect"): void {
     drop(PAUSE);
-    if (!isEnabled) return standing.set({ status: "idle" });
+    if (!isEnabled) return set({ status: "idle" });
     pageEvents ??= env.page.subscribe(pageEvent);
     if (!env.page.online()) return pause();
-    ways = kinds;
+    if (env.now() > detourEnds) detour = undefined;
+    ways = [...new Set([...kinds.filter((kind) => kind === detour), ...kinds])];
     reason = why;
-    void open();
+    open();
   }
 
   async function open(): Promise<void> {
     const [transport] = ways;
     const opens = transport && env.transports.get(transport);
     if (!opens) return stay("refused", new PresenceError("connection", "there is no way to connect from here"));
-    const own = new AbortController();
-    abort = own;
-    standing.set({ status: "connecting", transport }, { rtt: null });
+    abort = new AbortController();
+    const { signal } = abort;
+    set({ status: "connecting", transport });
     timer = env.after(CONNECT_TIME, () => closed(1006, "the server did not answer in time"));
     try {
-      const token = await credentials.get(reason, own.signal);
-      const introduction = await host.introduce(token);
-      if (own.signal.aborted) return;
-      wire = opens(
-        { ...introduction, base: host.base, token, fetch: env.fetch },
-        {
-          message: (line) => own.signal.aborted || receive(line),
-          closed: (...end) => own.signal.aborted || closed(...end),
-        },
-      );
+      const dial = await host.dial(await credentials.get(reason, signal));
+      if (signal.aborted) return;
+      wire = opens(dial, {
+        message: (line) => signal.aborted || receive(line),
+        closed: (...end) => signal.aborted || closed(...end),
+      });
     } catch (cause) {
-      if (own.signal.aborted) return;
-      lastError = cause instanceof PresenceError ? cause : new PresenceError("connection", String(cause), { cause });
-      closed(1006, "");
+      if (signal.aborted) return;
+      if (cause instanceof PresenceError) lastError = cause;
+      closed(1006, String(cause));
     }
   }
 
   function receive(line: string): void {
     let message: ServerMessage;
     try {
-      message = parse(line, host.shapes);
+      message = parse(line);
     } catch (error) {
       if (error instanceof PresenceError) host.error(error);
       return;
     }
+    const { type, ref } = message;
     if (isOpen()) watch();
-    switch (message.type) {
+    switch (type) {
       case "connected":
         return connected(message);
       case "ping":
-        pong(message);
+        // Over WebSocket the browser answers the server's own ping.
+        if (ways[0] === "sse") say({ type: "pong", timestamp: message.timestamp });
+        if (message.rttMs !== null) set(null, { rtt: message.rttMs });
         break;
       case "server_draining":
         retryAfter = message.retryAfterMs;
@@ -163,32 +162,28 @@ export function createLink(host: LinkHost): Link {
       case "error":
         if (!isOpen()) lastError = message.error;
     }
-    if (!answers.answer(message)) host.received(message);
-  }
-
-  function pong({ timestamp, rttMs }: Said<"ping">): void {
-    // Over WebSocket the browser answers the server's own ping.
-    if (ways[0] === "sse") send({ type: "pong", timestamp });
-    if (rttMs !== null) standing.note({ rtt: rttMs });
+    const answered = asked.get(ref) ?? host.received;
+    // Entering a room is answered in several messages.
+    if (!type.startsWith("presence:")) asked.delete(ref);
+    answered(message);
   }
 
   function connected(message: Said<"connected">): void {
     credentials.setClock(message.serverTime);
-    const { status } = now();
     const [transport] = ways;
-    if (status !== "connecting" || !transport) return;
-    // What has worked is tried first the next time.
-    kinds.sort((a, b) => Number(b === transport) - Number(a === transport));
+    if (now().status !== "connecting" || !transport) return;
+    if (transport !== kinds[0] && !detour) {
+      detour = transport;
+      detourEnds = env.now() + DETOUR;
+    }
+    reason = "connect";
     retryAfter = undefined;
-    lastError = null;
-    patience = message.heartbeatMs + message.limits.heartbeatTimeoutMs;
+    patience = message.heartbeatMs + (message.limits.heartbeatTimeoutMs ?? 10_000);
     renewal = credentials.renewInTime((token) => {
       wire?.renew(token);
-      send({ type: "auth", token }, (answer) => {
-        if (answer.type === "error") host.error(answer.error);
-      });
+      say({ type: "auth", token }, (answer) => answer.type === "error" && host.error(answer.error));
     }, host.error);
-    standing.set({ status: "syncing", transport });
+    set({ status: "syncing", transport });
     watch();
     host.opened(message);
   }
@@ -199,43 +194,41 @@ export function createLink(host: LinkHost): Link {
     timer = env.after(patience, () => closed(1006, "the server has gone silent"));
   }
 
-  function closed(code: number, why: string, after?: number): void {
+  function closed(code: number, why: string | null, after: number | undefined = retryAfter): void {
     const { status, attempt } = now();
-    const error =
-      lastError ?? new PresenceError("connection", why || `closed with ${code}`, { retryAfter: after ?? null });
-    const ending = endingOf(code);
-    lastError = null;
+    const error = lastError ?? new PresenceError("connection", why || `closed with ${code}`);
+    const end = endOf(code);
     drop(PAUSE);
-    if (ending.kind === "stay") return stay(ending.reason, error);
-    if (ending.kind === "token") {
-      if (!credentials.canRenew) return stay(ending.otherwise, error);
-      if (reason !== ending.reason) return begin(ending.reason);
+    retryAfter = undefined;
+    const renew = end === "expired" ? end : end === "unauthorized" ? "refused" : null;
+    if (renew && credentials.canRenew) {
+      if (reason === "connect") return begin(renew);
       // A new token that is no better than the last one will not get better by asking at once.
-      if (reason === "refused") return stay(ending.otherwise, error);
-    }
-    if (status === "connecting" && error.code !== "token" && after === undefined) {
+      if (renew === "refused") return stay("unauthorized", error);
+    } else if (end) return stay(end, error);
+    if (status === "connecting" && error.code !== "token" && after === undefined && ways.length > 1) {
       // The way is barred, or the server is down: the other way will tell.
       ways = ways.slice(1);
-      if (ways.length > 0) return void open();
+      open();
+      return;
     }
-    const next = Math.max(attempt + 1, ending.kind === "return" && ending.slower ? 4 : 1);
+    // Who has said too much comes back slowly.
+    const next = Math.max(attempt + 1, code === 4008 ? 4 : 1);
     if (next > (options.retries ?? Number.POSITIVE_INFINITY)) return stay("gave_up", error);
-    wait(after ?? retryAfter ?? backoff(next, env.random), error, next);
-    retryAfter = undefined;
+    wait(after ?? backoff(next, env.random), error, next);
   }
 
   function wait(time: number, error: PresenceError, attempt: number): void {
-    if (!env.page.online()) return pause();
-    standing.set({ status: "waiting", nextTryAt: env.now() + time, error }, { attempt, rtt: null });
     timer();
+    if (!env.page.online()) return pause();
+    set({ status: "waiting", nextTryAt: env.now() + time, error }, { attempt });
     timer = env.after(time, begin);
   }
 
   /** Waits for the page to say that it is worth a try. */
   function pause(): void {
     drop(PAUSE);
-    const error = new PresenceError("connection", "there is no network");
-    standing.set({ status: "waiting", nextTryAt: null, error }, { rtt: null });
+    set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "there is no network") });
   }
 
   /** Lets go for good, and hears no more of the page. */
@@ -247,43 +240,52 @@ export function createLink(host: LinkHost): Link {
 
   function stay(why: ClosedReason, error: PresenceError | null): void {
     end();
-    standing.set({ status: "closed", reason: why, error }, { rtt: null });
+    set({ status: "closed", reason: why, error });
     if (error) host.error(error);
   }
 
   function pageEvent(event: PageEvent): void {
     const state = now();
     if (event === "offline" || event === "kept") return pause();
+    // Another network may have other ways.
+    if (event === "online") detourEnds = 0;
     if (state.status !== "waiting") return;
     if (event === "online") wait(env.random() * ONLINE_SPREAD, state.error, state.attempt);
     else if (event === "back" || (event === "visible" && state.nextTryAt !== null)) begin();
   }
 
-  function send(message: JsonObject, answered?: (message: ServerMessage) => void): void {
-    if (isOpen()) wire?.send(answered ? answers.ask(message, answered) : message);
-  }
+  const say: Link["say"] = (message, answered) => {
+    if (!isOpen()) return;
+    if (answered) {
+      lastRef += 1;
+      asked.set(lastRef, answered);
+      // What nobody has answered for so long will not be.
+      asked.delete(lastRef - ANSWERS);
+    }
+    wire?.send(answered ? { ...message, ref: lastRef } : message);
+  };
 
   return {
     connection: {
       get snapshot() {
         return now();
       },
-      subscribe: standing.subscribe,
+      subscribe,
       retryNow() {
         const state = now();
-        const isOver = state.status === "closed" && state.reason !== "disconnected";
-        if (isOver) standing.note({ attempt: 0 });
-        if (isOver || state.status === "waiting") begin();
+        if (state.status === "closed" && state.reason !== "disconnected") set(null, { attempt: 0 });
+        else if (state.status !== "waiting") return;
+        begin();
       },
     },
     isOpen,
-    send,
+    say,
     synced() {
       const state = now();
-      const { transport } = state.status === "syncing" ? state : { transport: null };
-      if (transport) standing.set({ status: "live", transport }, { attempt: 0, syncedAt: env.now() });
+      if (state.status !== "syncing") return;
+      set({ status: "live", transport: state.transport }, { attempt: 0, syncedAt: env.now() });
     },
-    setPending: (pending) => standing.note({ pending }),
+    setPending: (pending) => set(null, { pending }),
     connect() {
       isWanted = true;
       const state = now();
@@ -301,7 +303,7 @@ export function createLink(host: LinkHost): Link {
     disable() {
       isEnabled = false;
       end();
-      standing.set({ status: "idle" }, { rtt: null });
+      set({ status: "idle" });
     },
   };
 }

@@ -1,6 +1,7 @@
 // How a connection stands: one state at a time, and what is told of every state.
 import type { Connection, ConnectionFacts, ConnectionSnapshot } from "../api.ts";
-import { createListeners, type Guard } from "../emitter.ts";
+import { type Changing, createEmitter, type Guard } from "../emitter.ts";
+import { keep } from "../wire/json.ts";
 
 type Without<Whole, Part> = Whole extends unknown ? Omit<Whole, keyof Part> : never;
 
@@ -8,51 +9,46 @@ type Without<Whole, Part> = Whole extends unknown ? Omit<Whole, keyof Part> : ne
 export type State = Without<ConnectionSnapshot, ConnectionFacts>;
 
 /** What is noted beside the state. */
-export type Notes = Pick<ConnectionFacts, "attempt" | "rtt" | "syncedAt" | "pending">;
+export type Notes = Omit<ConnectionFacts, "quality" | "stale">;
 
-export interface Standing extends Pick<Connection, "snapshot" | "subscribe"> {
-  readonly set: (state: State, notes?: Partial<Notes>) => void;
-  /** Notes something in passing. What is noted already changes nothing. */
-  readonly note: (notes: Partial<Notes>) => void;
+export interface Standing extends Pick<Connection, "subscribe"> {
+  readonly now: () => ConnectionSnapshot;
+  /** Another state, or only something that is noted in passing. What is so already changes nothing. */
+  readonly set: (state: State | null, notes?: Partial<Notes>) => void;
 }
+
+/** From which round-trip time on the quality is poor. */
+const POOR_RTT = 300;
 
 /** `changed` hears of every other status. */
 export function createStanding(
-  poorRtt: number,
+  poorRtt: number = POOR_RTT,
   guard: Guard,
   changed: (snapshot: ConnectionSnapshot) => void,
 ): Standing {
-  const listeners = createListeners(guard);
+  const { on, emit } = createEmitter<Changing>(guard);
   let state: State = { status: "idle" };
   let notes: Notes = { attempt: 0, rtt: null, syncedAt: null, pending: 0 };
 
   const show = (): ConnectionSnapshot => {
     const { status } = state;
     const isOpen = status === "syncing" || status === "live";
+    if (!isOpen) notes = { ...notes, rtt: null };
     const quality = !isOpen ? "disconnected" : (notes.rtt ?? 0) > poorRtt ? "poor" : "good";
     return Object.freeze({ ...state, ...notes, quality, stale: notes.syncedAt !== null && status !== "live" });
   };
   let snapshot = show();
 
-  const set = (next: State, more: Partial<Notes> = {}): void => {
-    const { status } = state;
-    state = next;
-    notes = { ...notes, ...more };
-    snapshot = show();
-    if (status !== state.status) changed(snapshot);
-    listeners.notify();
-  };
-
   return {
-    get snapshot() {
-      return snapshot;
-    },
-    subscribe: listeners.subscribe,
-    set,
-    note(more) {
-      const next = { ...notes, ...more };
-      const isNew = next.rtt !== notes.rtt || next.pending !== notes.pending || next.attempt !== notes.attempt;
-      if (isNew || next.syncedAt !== notes.syncedAt) set(state, more);
+    now: () => snapshot,
+    subscribe: (listener) => on("change", listener),
+    set(next, more) {
+      const before = snapshot;
+      state = next ?? state;
+      notes = { ...notes, ...more };
+      snapshot = keep(before, show());
+      if (snapshot.status !== before.status) changed(snapshot);
+      if (snapshot !== before) emit("change", undefined);
     },
   };
 }

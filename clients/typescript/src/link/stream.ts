@@ -1,7 +1,7 @@
 // The way to a server over Server-Sent Events: they come down a stream, and what is said is posted.
 import type { Dial, JsonObject, Transport, TransportEvents } from "../api.ts";
 import { httpError } from "../request.ts";
-import { field, isObject } from "../wire/fields.ts";
+import { jsonOf } from "../wire/parse.ts";
 import { eventReader } from "./events.ts";
 
 /** As many messages as one post takes. */
@@ -40,7 +40,7 @@ export function openStream(dial: Dial, events: TransportEvents): Transport {
     const read = eventReader((data) => {
       if (isOver) return;
       // The first message has the connection's name, to post to.
-      connection ??= nameIn(data);
+      connection ??= jsonOf(data)["connection_id"];
       events.message(data);
       void post();
     });
@@ -110,13 +110,4 @@ export function openStream(dial: Dial, events: TransportEvents): Transport {
       if (code !== 1000 || waiting.length === 0) abort.abort();
     },
   };
-}
-
-function nameIn(data: string): unknown {
-  try {
-    const message: unknown = JSON.parse(data);
-    return isObject(message) ? field(message, "connection_id") : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,67 +1,75 @@
 // Messages that last: what is on its way, what has come, and what a room shows of both.
-import type { Message } from "../api.ts";
-import type { Host, Messages } from "../features.ts";
+import type { Message, StoredMessage } from "../api.ts";
+import type { Hub, Messages } from "../hub.ts";
 import type { StreamItem } from "../wire/messages.ts";
-import { createLog, type Log } from "./log.ts";
 import { messageOf } from "./message.ts";
 import { createOutbox } from "./outbox.ts";
 import { createStreams } from "./streams.ts";
 
+/** How many messages a room shows at most. */
 const SHOWN = 200;
 
+function isStored(message: Message): message is StoredMessage {
+  return message.delivery.state === "stored";
+}
+
 /** Adds messages to a client. */
-export function createMessages(host: Host): Messages {
-  /** What is stored, by room. */
-  const logs = new Map<string, Log>();
+export function createMessages(hub: Hub): Messages {
+  /** What is stored, by room, in the order of places. */
+  const logs = new Map<string, readonly StoredMessage[]>();
   const shown = new Map<string, readonly Message[]>();
-  const selfId = (): string | null => host.self().id;
 
   const changed = (room: string): void => {
     shown.delete(room);
-    host.changed(room, outbox.pending());
+    hub.resident(room)?.changed();
+    hub.setPending(outbox.pending());
   };
 
-  const add = (message: Message): void => {
-    if (!host.isHeld(message.room)) return;
-    const log = logs.get(message.room) ?? createLog(host.options.messagesMax ?? SHOWN);
-    logs.set(message.room, log);
-    log.add(message);
-    changed(message.room);
+  const add = (message: StoredMessage): void => {
+    const { room, key } = message;
+    if (!hub.resident(room)) return;
+    const others = (logs.get(room) ?? []).filter((one) => one.key !== key);
+    const log = [...others, message].sort((a, b) => a.delivery.seq - b.delivery.seq);
+    logs.set(room, log.slice(-(hub.options.messagesMax ?? SHOWN)));
+    changed(room);
   };
 
-  const outbox = createOutbox(host, changed, (message) => {
-    const { delivery, room } = message;
-    if (delivery.state === "stored") {
-      streams.own(room, delivery.seq, message.id);
+  const outbox = createOutbox(hub, changed, (message) => {
+    const { room, id } = message;
+    if (isStored(message)) {
+      streams.own(room, message.delivery.seq, id);
       add(message);
     }
-    host.tellRoom(room, "delivery", message);
+    hub.resident(room)?.emit("delivery", message);
   });
 
   /** An item of a stream has its turn. False: nobody wants it, and it is left to the server. */
   const take = (item: StreamItem): boolean => {
+    const { room } = item;
+    const resident = hub.resident(room);
     if (item.type === "thread_invitation") {
-      const { room, invitedBy, userName, timestamp } = item;
-      host.tell("invitation", { room, invitedBy, userName, timestamp });
-      return host.hears("invitation");
+      const { invitedBy, userName, timestamp } = item;
+      hub.emit("invitation", { room, invitedBy, userName, timestamp });
+      return hub.hears("invitation");
     }
-    if (!host.isHeld(item.room) && !host.hears("message")) return false;
+    if (!resident && !hub.hears("message")) return false;
+    const message = messageOf(item, hub.selfId());
     // An own message whose acknowledgement was lost goes again, and is acknowledged again.
-    if (item.userId === selfId() && outbox.has(item.room, item.id)) return true;
-    const message = messageOf(item, selfId());
+    if (outbox.of(room).some(({ key }) => key === message.key)) return true;
     add(message);
-    host.tellRoom(item.room, "message", message);
-    host.tell("message", message);
+    resident?.emit("message", message);
+    hub.emit("message", message);
     return true;
   };
 
-  const streams = createStreams(host, take);
+  const streams = createStreams(hub, take);
 
   return {
     ...outbox,
+    ...streams,
     send: (room, data, how) => outbox.send(room, data, how?.id),
     of(room) {
-      const list = shown.get(room) ?? [...(logs.get(room)?.messages() ?? []), ...outbox.of(room)];
+      const list = shown.get(room) ?? [...(logs.get(room) ?? []), ...outbox.of(room)];
       shown.set(room, list);
       return list;
     },
@@ -69,10 +77,6 @@ export function createMessages(host: Host): Messages {
       logs.delete(room);
       shown.delete(room);
     },
-    receive: streams.receive,
-    opened: outbox.flush,
-    sync: streams.sync,
-    replaced: streams.replaced,
     lost() {
       outbox.lost();
       streams.lost();

@@ -1,13 +1,10 @@
 // What is on its way to be stored: each message once, and those of a room in the order in which they were sent.
 import type { Json, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import type { Host } from "../features.ts";
-import { isPassing } from "../room/mine.ts";
-import { field, isObject, json } from "../wire/fields.ts";
+import type { Hub } from "../hub.ts";
+import { AGAIN, isPassing } from "../room/mine.ts";
+import { json } from "../wire/json.ts";
 import type { ServerMessage } from "../wire/messages.ts";
-
-/** When to try again what the server has no time for, if it does not say. */
-const AGAIN = 1_000;
 
 /** How many may wait. */
 const MOST = 500;
@@ -18,7 +15,6 @@ export interface Outbox {
   readonly discard: (room: string, id: string) => void;
   /** What waits of a room, and what has failed. */
   readonly of: (room: string) => readonly Message[];
-  readonly has: (room: string, id: string) => boolean;
   /** How many wait. */
   readonly pending: () => number;
   /** Says what may be said now. */
@@ -29,49 +25,30 @@ export interface Outbox {
 
 interface Letter {
   message: Message;
-  inFlight: boolean;
+  isFlying: boolean;
   readonly promise: Promise<StoredMessage>;
   readonly resolve: (message: StoredMessage) => void;
   readonly reject: (error: PresenceError) => void;
 }
 
+function isPending({ message }: Letter): boolean {
+  return message.delivery.state === "pending";
+}
+
 /** `changed` hears that what waits of a room has changed, `delivered` of each message that is stored or has failed. */
 export function createOutbox(
-  host: Host,
+  hub: Hub,
   changed: (room: string) => void,
-  delivered: (message: Message) => void,
+  delivered: (message: Message | StoredMessage) => void,
 ): Outbox {
-  const { env } = host;
-  const { outboxStore: store, outboxMax = MOST } = host.options;
-  /** By room, in the order of sending. */
-  const letters = new Map<string, Letter[]>();
+  const { env, options } = hub;
+  /** In the order of sending. */
+  let letters: readonly Letter[] = [];
   let again: Release = () => {};
-  let isSaving = false;
 
-  const isPending = (letter: Letter): boolean => letter.message.delivery.state === "pending";
-  const all = (): Letter[] => [...letters.values()].flat();
-  const pending = (): Letter[] => all().filter(isPending);
+  const pending = (): Letter[] => letters.filter(isPending);
   const find = (room: string, id: string): Letter | undefined =>
-    letters.get(room)?.find((one) => one.message.id === id);
-
-  const save = (): void => {
-    if (!store || isSaving) return;
-    isSaving = true;
-    queueMicrotask(async () => {
-      isSaving = false;
-      const entries = pending().map(({ message: { room, id, data, timestamp } }) => ({ room, id, data, timestamp }));
-      try {
-        await store.save(entries);
-      } catch (cause) {
-        host.tell("error", new PresenceError("unknown", "what waits to be sent could not be kept", { cause }));
-      }
-    });
-  };
-
-  const note = (room: string): void => {
-    save();
-    changed(room);
-  };
+    letters.find(({ message }) => message.id === id && message.room === room);
 
   const write = (entry: OutboxEntry): Letter => {
     let resolve: Letter["resolve"] = () => {};
@@ -82,129 +59,131 @@ export function createOutbox(
     });
     // Nobody has to listen: what fails is shown as failed.
     promise.catch(() => {});
-    const { id: userId, name: userName } = host.self();
-    const message: Message = { ...entry, key: entry.id, userId, userName, own: true, delivery: { state: "pending" } };
-    return { message, inFlight: false, promise, resolve, reject };
+    const { room, id, data, timestamp } = entry;
+    const message: Message = {
+      key: id,
+      room,
+      id,
+      userId: hub.selfId(),
+      userName: hub.profile().name ?? null,
+      data,
+      timestamp,
+      own: true,
+      delivery: { state: "pending" },
+    };
+    return { message, isFlying: false, promise, resolve, reject };
+  };
+
+  const note = (room: string): void => {
+    keeper?.then((save) => save());
+    changed(room);
   };
 
   const remove = (letter: Letter): void => {
-    const { room } = letter.message;
-    const others = (letters.get(room) ?? []).filter((one) => one !== letter);
-    if (others.length > 0) letters.set(room, others);
-    else letters.delete(room);
-    note(room);
-  };
-
-  const fail = (letter: Letter, error: PresenceError): void => {
-    letter.message = { ...letter.message, delivery: { state: "failed", error } };
+    letters = letters.filter((one) => one !== letter);
     note(letter.message.room);
-    letter.reject(error);
-    delivered(letter.message);
   };
 
   const answered = (letter: Letter, answer: ServerMessage): void => {
-    letter.inFlight = false;
+    const { message } = letter;
+    letter.isFlying = false;
     if (answer.type === "ack") {
-      const { userId: _, ...rest } = letter.message;
       const { seq, durability, timestamp } = answer;
-      const message: StoredMessage = {
-        ...rest,
-        timestamp,
-        userId: host.self().id,
-        delivery: { state: "stored", seq, durability },
-      };
+      const delivery = { state: "stored", seq, durability } as const;
+      const stored = { ...message, timestamp, userId: hub.selfId(), delivery };
       remove(letter);
-      delivered(message);
-      letter.resolve(message);
-    } else if (answer.type === "error" && isPassing(answer.error)) {
-      again();
-      again = env.after(answer.error.retryAfter ?? AGAIN, flush);
-      return;
+      delivered(stored);
+      letter.resolve(stored);
     } else if (answer.type === "error") {
-      fail(letter, answer.error);
+      const { error } = answer;
+      if (isPassing(error)) {
+        again();
+        again = env.after(error.retryAfter ?? AGAIN, flush);
+        return;
+      }
+      letter.message = { ...message, delivery: { state: "failed", error } };
+      note(message.room);
+      letter.reject(error);
+      delivered(letter.message);
     }
     flush();
   };
 
   /** One at a time of each room: were one refused for a while, those behind it would overtake it. */
   const flush = (): void => {
-    for (const [room, queue] of letters) {
-      const first = queue.find(isPending);
-      if (!first || first.inFlight || !host.isOpen() || host.isEntering(room)) continue;
-      first.inFlight = true;
-      const { id, data } = first.message;
-      host.say({ type: "message", room, id, data }, (answer) => answered(first, answer));
+    const firsts = new Map(
+      pending()
+        .map((letter) => [letter.message.room, letter] as const)
+        .reverse(),
+    );
+    for (const [room, letter] of firsts) {
+      const { id, data } = letter.message;
+      if (letter.isFlying || !hub.isOpen() || hub.resident(room)?.isEntering()) continue;
+      letter.isFlying = true;
+      hub.say({ type: "message", room, id, data }, (answer) => answered(letter, answer));
     }
   };
 
   const post = (letter: Letter): Promise<StoredMessage> => {
-    const { room } = letter.message;
-    letters.set(room, [...(letters.get(room) ?? []), letter]);
-    note(room);
+    letters = [...letters, letter];
+    note(letter.message.room);
     flush();
     return letter.promise;
   };
 
-  const load = async (store: OutboxStore): Promise<void> => {
-    try {
-      const kept: unknown = await store.load();
-      const entries = Array.isArray(kept) ? kept.flatMap(readEntry) : [];
-      // What was kept is older than what was sent since.
-      for (const entry of entries.reverse()) {
-        if (find(entry.room, entry.id)) continue;
-        letters.set(entry.room, [write(entry), ...(letters.get(entry.room) ?? [])]);
-        note(entry.room);
-      }
-      flush();
-    } catch (cause) {
-      host.tell("error", new PresenceError("unknown", "what was kept to be sent could not be read", { cause }));
-    }
+  const refuse = (code: string, message: string): Promise<never> => {
+    const refused = Promise.reject(new PresenceError(code, message));
+    refused.catch(() => {});
+    return refused;
   };
-  if (store) void load(store);
+
+  const keep = async (store: OutboxStore): Promise<() => void> => {
+    const { createKeeper } = await import("./keeper.ts");
+    return createKeeper(store, {
+      entries: () => pending().map(({ message: { room, id, data, timestamp } }) => ({ room, id, data, timestamp })),
+      restore(entries) {
+        // What was kept is older than what was sent since.
+        const kept = entries.filter(({ room, id }) => !find(room, id)).map(write);
+        letters = [...kept, ...letters];
+        for (const { message } of kept) note(message.room);
+        flush();
+      },
+      failed: (error) => hub.emit("error", error),
+    });
+  };
+  const keeper = options.outboxStore && keep(options.outboxStore);
 
   return {
     send(room, data, id = env.uniqueId()) {
       const known = find(room, id);
       if (known) return known.promise;
-      const letter = write({ room, id, data: json(data), timestamp: env.now() });
-      if (pending().length < outboxMax) return post(letter);
-      letter.reject(new PresenceError("outbox_full", "too many messages wait to be sent", { room }));
-      return letter.promise;
+      if (pending().length >= (options.outboxMax ?? MOST)) return refuse("outbox_full", "too many messages wait");
+      return post(write({ room, id, data: json(data), timestamp: env.now() }));
     },
     resend(room, id) {
       const letter = find(room, id);
-      if (!letter) return Promise.reject(new PresenceError("not_found", "there is no such message", { room }));
+      if (!letter) return refuse("not_found", "there is no such message");
       if (isPending(letter)) return letter.promise;
-      remove(letter);
+      letters = letters.filter((one) => one !== letter);
       return post(write(letter.message));
     },
     discard(room, id) {
       const letter = find(room, id);
       if (letter && !isPending(letter)) remove(letter);
     },
-    of: (room) => (letters.get(room) ?? []).map((letter) => letter.message),
-    has: (room, id) => find(room, id) !== undefined,
+    of: (room) => letters.flatMap(({ message }) => (message.room === room ? [message] : [])),
     pending: () => pending().length,
     flush,
     lost() {
       again();
-      for (const letter of all()) letter.inFlight = false;
+      for (const letter of letters) letter.isFlying = false;
     },
     clear() {
       again();
-      const gone = pending();
-      const rooms = [...letters.keys()];
-      letters.clear();
-      rooms.forEach(note);
-      for (const letter of gone) letter.reject(new PresenceError("cancelled", "the client was disconnected for good"));
+      for (const letter of letters) {
+        remove(letter);
+        letter.reject(new PresenceError("cancelled", "the client was disconnected for good"));
+      }
     },
   };
-}
-
-/** What a store gives back was written by another version, or by somebody else: what is no entry is left out. */
-function readEntry(value: unknown): readonly OutboxEntry[] {
-  if (!isObject(value)) return [];
-  const [room, id, timestamp] = [field(value, "room"), field(value, "id"), field(value, "timestamp")];
-  const isEntry = typeof room === "string" && typeof id === "string" && typeof timestamp === "number";
-  return isEntry ? [{ room, id, timestamp, data: json(field(value, "data")) }] : [];
 }

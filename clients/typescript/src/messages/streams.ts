@@ -1,6 +1,6 @@
 // What comes from rooms and inboxes and is kept there: each item once, in order, and acknowledged.
 import type { Dropped, JsonObject, Release } from "../api.ts";
-import type { Host } from "../features.ts";
+import type { Hub } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
 import type { Said, ServerMessage, StreamItem } from "../wire/messages.ts";
 
@@ -36,12 +36,20 @@ interface Stream {
 /** Something that has a place in a stream. */
 type Placed = StreamItem | ({ readonly type: "messages_dropped" } & Dropped);
 
-function nameOf(item: StreamItem): string {
-  return item.type === "message_created" ? JSON.stringify([item.userId, item.id]) : item.room;
+/** Where it ends; a loss has no name. */
+function placeOf(item: Placed): { room: string; first: number; last: number; name: string } {
+  switch (item.type) {
+    case "messages_dropped":
+      return { room: item.room, first: item.fromSeq, last: item.toSeq, name: "" };
+    case "thread_invitation":
+      return { room: item.inbox, first: item.seq, last: item.seq, name: item.room };
+    case "message_created":
+      return { room: item.room, first: item.seq, last: item.seq, name: JSON.stringify([item.userId, item.id]) };
+  }
 }
 
 /** `take` gets each item. If it says false, nobody wants the item, and it is left to the server. */
-export function createStreams(host: Host, take: (item: StreamItem) => boolean): Streams {
+export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): Streams {
   const streams = new Map<string, Stream>();
   const unacked = new Set<string>();
   /** What has come while it is not known what was missed before it; `null` if nothing was. */
@@ -53,71 +61,61 @@ export function createStreams(host: Host, take: (item: StreamItem) => boolean): 
   let timer: Release = () => {};
   let failed = 0;
 
-  const stream = (room: string): Stream => {
-    const known = streams.get(room) ?? { place: 0, names: new Map() };
-    streams.set(room, known);
-    return known;
+  const streamOf = (room: string): Stream => {
+    const stream = streams.get(room) ?? { place: 0, names: new Map() };
+    streams.set(room, stream);
+    return stream;
   };
 
   const remember = ({ names }: Stream, seq: number, name: string): void => {
     names.set(seq, name);
-    for (const oldest of names.keys()) {
-      if (names.size <= REMEMBERED) break;
-      names.delete(oldest);
-    }
+    const [oldest = seq] = names.keys();
+    if (names.size > REMEMBERED) names.delete(oldest);
   };
 
   /** Acknowledges at the end of the turn, once for all that came in it. */
   const acknowledge = (room: string): void => {
-    if (unacked.size === 0) queueMicrotask(flush);
+    if (unacked.size === 0) {
+      queueMicrotask(() => {
+        // A refusal says that the server has forgotten; what comes next will tell.
+        for (const one of unacked) hub.say({ type: "ack", room: one, seq: streamOf(one).place }, () => {});
+        unacked.clear();
+      });
+    }
     unacked.add(room);
   };
 
-  const flush = (): void => {
-    for (const room of unacked) {
-      // A refusal says that the server has forgotten; what comes next will tell.
-      host.say({ type: "ack", room, seq: stream(room).place }, () => {});
-    }
-    unacked.clear();
-  };
-
   const settle = (item: Placed): void => {
-    const isLoss = item.type === "messages_dropped";
-    const room = item.type === "thread_invitation" ? item.inbox : item.room;
-    const [first, last] = isLoss ? [item.fromSeq, item.toSeq] : [item.seq, item.seq];
-    const known = stream(room);
-    const name = isLoss ? "" : nameOf(item);
-    const isKnown = known.names.get(last) === name;
+    const { room, first, last, name } = placeOf(item);
+    const stream = streamOf(room);
+    const isKnown = stream.names.get(last) === name;
     // Of a new history an old place says nothing, unless it is the same item that stands there.
-    if (isReplaced && last <= known.place && !isKnown) {
-      known.place = first - 1;
-      known.names.clear();
+    if (isReplaced && last <= stream.place && !isKnown) {
+      stream.place = first - 1;
+      stream.names.clear();
     }
-    if (last > known.place) {
-      if (isLoss) lose(item);
-      else if (!isKnown && !take(item)) return;
-      known.place = last;
-      if (!isLoss) remember(known, last, name);
+    if (last > stream.place) {
+      if (item.type === "messages_dropped") {
+        const { count, fromSeq, toSeq, reason } = item;
+        const dropped = { room, count, fromSeq, toSeq, reason };
+        hub.resident(room)?.emit("dropped", dropped);
+        hub.emit("dropped", dropped);
+      } else if (isKnown || take(item)) remember(stream, last, name);
+      else return;
+      stream.place = last;
     }
     acknowledge(room);
   };
 
-  const lose = ({ room, count, fromSeq, toSeq, reason }: Dropped): void => {
-    const dropped = { room, count, fromSeq, toSeq, reason };
-    host.tellRoom(room, "dropped", dropped);
-    host.tell("dropped", dropped);
-  };
-
   /** Takes in order what a sync has brought, each stream's items among its losses. */
-  const takeAll = (result: Said<"sync_result">): void => {
-    const losses = result.dropped.map((dropped) => ({ type: "messages_dropped" as const, ...dropped }));
-    const place = (one: Placed): number => ("seq" in one ? one.seq : one.fromSeq);
-    [...result.messages, ...losses].sort((a, b) => place(a) - place(b)).forEach(settle);
-    for (const [room, end] of result.cursors) {
-      const known = streams.get(room);
-      if (known) known.place = isReplaced ? end : Math.max(known.place, end);
+  const takeAll = ({ messages, dropped, cursors, profiles }: Said<"sync_result">): void => {
+    const losses = dropped?.map((loss) => ({ ...loss, type: "messages_dropped" as const })) ?? [];
+    [...messages, ...losses].sort((a, b) => placeOf(a).first - placeOf(b).first).forEach(settle);
+    for (const [room, end] of cursors) {
+      const stream = streams.get(room);
+      if (stream) stream.place = isReplaced ? end : Math.max(stream.place, end);
     }
-    for (const profile of result.profiles) host.tell("profile", profile);
+    for (const profile of profiles ?? []) hub.emit("profile", profile);
   };
 
   /** Nothing is missing any more: what was held comes after it. */
@@ -129,55 +127,54 @@ export function createStreams(host: Host, take: (item: StreamItem) => boolean): 
   };
 
   /** Asks, page after page, and again if there is no answer. Meanwhile what comes is held: it would come too early. */
-  const ask = (since: number, cursors: JsonObject, settled: () => void): void => {
+  const ask = (since: number, cursors: JsonObject, done: () => void): void => {
     let isOver = false;
     const later = (wait: number): void => {
       isOver = true;
-      failed += 1;
-      timer = host.env.after(wait, () => ask(since, cursors, () => {}));
-      settled();
+      timer();
+      timer = hub.env.after(wait, () => ask(since, cursors, () => {}));
+      done();
     };
-    timer();
-    timer = host.env.after(ANSWER_TIME, () => later(0));
-    host.say({ type: "sync", since, cursors }, (answer) => {
+    timer = hub.env.after(ANSWER_TIME, () => later(0));
+    hub.say({ type: "sync", since, cursors }, (answer) => {
       if (isOver) return;
+      const error = answer.type === "error" ? answer.error : null;
+      if (error && error.code !== "unknown_type") {
+        failed += 1;
+        return later(error.retryAfter ?? backoff(failed, hub.env.random));
+      }
       timer();
       if (answer.type === "sync_result") {
-        isOver = true;
-        failed = 0;
         takeAll(answer);
-        if (answer.more) return ask(answer.timestamp, Object.fromEntries(answer.cursors), settled);
-        release();
-        settled();
-      } else if (answer.type === "error") {
-        // A server that keeps no messages has none that were missed.
-        if (answer.error.code === "unknown_type") release();
-        else return later(answer.error.retryAfter ?? backoff(failed, host.env.random));
-        settled();
+        if (answer.more) return ask(answer.timestamp, Object.fromEntries(answer.cursors), done);
       }
+      // A server that keeps no messages has none that were missed.
+      failed = 0;
+      release();
+      done();
     });
   };
 
   return {
     receive(message) {
-      if (message.type === "connected") time = Math.max(time, message.serverTime);
+      if ("serverTime" in message) time = message.serverTime;
       if ("timestamp" in message) time = Math.max(time, message.timestamp);
-      if (
-        message.type !== "message_created" &&
-        message.type !== "thread_invitation" &&
-        message.type !== "messages_dropped"
-      )
-        return;
-      if (held) held.push(message);
-      else settle(message);
+      switch (message.type) {
+        case "message_created":
+        case "thread_invitation":
+        case "messages_dropped":
+          if (held) held.push(message);
+          else settle(message);
+      }
     },
     own(room, seq, id) {
-      remember(stream(room), seq, JSON.stringify([host.self().id, id]));
+      remember(streamOf(room), seq, JSON.stringify([hub.selfId(), id]));
     },
     sync(done) {
       if (!held) return done();
       // Of a new history what came since is asked for, by the clock: its places are not these.
       const places = isReplaced ? [] : [...streams].map(([room, { place }]) => [room, place] as const);
+      timer();
       ask(Math.max(seenUntil - OVERLAP, 0), Object.fromEntries(places), done);
     },
     replaced() {
@@ -186,8 +183,6 @@ export function createStreams(host: Host, take: (item: StreamItem) => boolean): 
     lost() {
       timer();
       unacked.clear();
-      // Before the first connection nothing was missed.
-      if (time === 0) return;
       // Of several losses without a sync between them the first counts.
       if (!held) seenUntil = time;
       held = [];

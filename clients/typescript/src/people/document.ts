@@ -1,6 +1,6 @@
 // A user's own document: shown as it was changed at once, and as it was before if the server does not take that.
 import type { Client, Json, Release } from "../api.ts";
-import { createListeners } from "../emitter.ts";
+import { type Changing, createEmitter } from "../emitter.ts";
 import { PresenceError } from "../errors.ts";
 
 /** How often `update` begins anew when others change the document at the same time. */
@@ -31,7 +31,7 @@ export interface Document {
 
 /** A document at a path of the server's. */
 export function createDocument(client: Client, path: () => string): Document {
-  const listeners = createListeners((call) => call());
+  const { on, emit } = createEmitter<Changing>((call) => call());
   let snapshot: DocumentSnapshot = { value: null, status: "unknown", error: null };
   /** As the server has it: `revision` is `null` if there is none. */
   let kept: { readonly value: Json; readonly revision: string | null } | null = null;
@@ -40,7 +40,7 @@ export function createDocument(client: Client, path: () => string): Document {
 
   const show = (next: DocumentSnapshot): void => {
     snapshot = Object.freeze(next);
-    listeners.notify();
+    emit("change", undefined);
   };
 
   const read = async (): Promise<Json> => {
@@ -97,7 +97,7 @@ export function createDocument(client: Client, path: () => string): Document {
     get snapshot() {
       return snapshot;
     },
-    subscribe: listeners.subscribe,
+    subscribe: (listener) => on("change", listener),
     load() {
       const done = queue.then(async () => {
         const value = await read();

@@ -3,8 +3,9 @@
 import type { Client, Message, Profile, UserStatus } from "../api.ts";
 import { PresenceError } from "../errors.ts";
 import { messageOf } from "../messages/message.ts";
-import { field, flag, isObject, json, list, number, object, or, type Read, text } from "../wire/fields.ts";
-import { message } from "../wire/shapes.ts";
+import { isObject, json } from "../wire/json.ts";
+import type { WireMessage } from "../wire/messages.ts";
+import { list, object, type Read } from "../wire/read.ts";
 import { createDocument, type Document } from "./document.ts";
 
 /** A user as the server keeps them, online or not. */
@@ -68,29 +69,13 @@ export interface People {
   readonly history: (room: string, page?: { readonly after?: number; readonly limit?: number }) => Promise<History>;
 }
 
-const textOrNull = or(text, null);
-const status: Read<UserStatus["status"]> = (value) => (value === "online" || value === "away" ? value : "offline");
-
-const person: Read<Person> = object<Person>({
-  id: text,
-  username: textOrNull,
-  name: textOrNull,
-  color: textOrNull,
-  avatar: textOrNull,
-  status,
-  lastOnline: or(number, null),
-});
-
-const member: Read<Member> = object<Member>({
-  userId: text,
-  username: textOrNull,
-  name: textOrNull,
-  color: textOrNull,
-  status,
-  joinedAt: number,
-});
-
-const invite: Read<Invite> = object<Invite>({ room: text, userId: text, invitedBy: text, createdAt: number });
+const person: Read<Person> = object<Person>("id username? name? color? avatar? status:standing lastOnline:n?");
+const member: Read<Member> = object<Member>("userId username? name? color? status:standing joinedAt:n");
+const invite: Read<Invite> = object<Invite>("room userId invitedBy createdAt:n");
+const page: Read<{ readonly messages: readonly WireMessage[]; readonly more: boolean }> = object<{
+  readonly messages: readonly WireMessage[];
+  readonly more: boolean;
+}>("messages:messages more:flag");
 
 /** Gives a client what lasts of people. */
 export function createPeople(client: Client): People {
@@ -109,7 +94,7 @@ export function createPeople(client: Client): People {
     read((await client.request("GET", path)).body, "body");
   const listOf = async <Item>(path: string, key: string, read: Read<Item>): Promise<readonly Item[]> => {
     const { body } = await client.request("GET", path);
-    return list(read)(isObject(body) ? field(body, key) : null, key);
+    return list(read)(isObject(body) ? body[key] : null, key);
   };
   const answer = async (room: string, action: "accept" | "decline"): Promise<void> => {
     await client.request("PUT", `${of(room)}/invites/${name(self())}`, { body: { action } });
@@ -150,8 +135,8 @@ export function createPeople(client: Client): People {
     },
     async history(room, { after = 0, limit } = {}) {
       const query = `after=${after}${limit === undefined ? "" : `&limit=${limit}`}`;
-      const page = await get(`${of(room)}/messages?${query}`, object({ messages: list(object(message)), more: flag }));
-      return { ...page, messages: page.messages.map((one) => messageOf(one, client.identity?.userId ?? null)) };
+      const { messages, more } = await get(`${of(room)}/messages?${query}`, page);
+      return { messages: messages.map((one) => messageOf(one, client.identity?.userId ?? null)), more };
     },
   };
 }

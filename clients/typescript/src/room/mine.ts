@@ -1,16 +1,17 @@
 // What this session says of itself in a room: state, cursor and typing; shown at once, sent when it may be.
 import type { Cursor, Env, JsonObject, Release } from "../api.ts";
 import type { PresenceError } from "../errors.ts";
-import { fromEntries, jsonObject, same } from "../wire/fields.ts";
-import type { ServerMessage } from "../wire/messages.ts";
+import { fromEntries, jsonObject, merge, same } from "../wire/json.ts";
+import type { Answered } from "../wire/messages.ts";
 import { createPace } from "./pace.ts";
-import { merge } from "./roster.ts";
 
 /** How long a key counts as typing; the server counts a little longer. */
 const TYPING = 3_000;
 
 /** When to try again what the server has no time for, if it does not say. */
-const AGAIN = 1_000;
+export const AGAIN = 1_000;
+
+const NOTHING: JsonObject = /* @__PURE__ */ fromEntries([]);
 
 /** What a room lends to its own part. */
 export interface Voice {
@@ -19,7 +20,7 @@ export interface Voice {
   /** Whether there is nobody else to look. */
   readonly isAlone: () => boolean;
   readonly tick: () => number;
-  readonly say: (type: string, fields: JsonObject, answered?: (message: ServerMessage) => void) => void;
+  readonly say: (type: string, fields: JsonObject, answered?: Answered) => void;
   readonly changed: (when?: "frame") => void;
   readonly refused: (error: PresenceError) => void;
 }
@@ -30,7 +31,7 @@ export interface Mine {
   readonly isTyping: () => boolean;
   readonly update: (patch: JsonObject) => void;
   readonly point: (cursor: Cursor | null) => void;
-  readonly type: (typing: boolean) => void;
+  readonly type: (typing?: boolean) => void;
   /** A message has gone out: who has sent it types it no more. */
   readonly typed: () => void;
   /** What to enter with: everything, since the server may have forgotten it. */
@@ -44,141 +45,140 @@ export interface Mine {
   readonly clear: () => void;
 }
 
+/** A patch that the server has not confirmed; `null` removes a field. */
+interface Flight {
+  readonly patch: JsonObject;
+  isSaid: boolean;
+}
+
 /** Whether what was refused may be taken later. */
-export function isPassing(error: PresenceError): boolean {
-  return error.code === "rate_limited" || error.code === "busy" || error.code === "unavailable";
+export function isPassing({ code }: PresenceError): boolean {
+  return code === "rate_limited" || code === "busy" || code === "unavailable";
+}
+
+/** All of these in one, the later over the earlier. */
+function joined(flights: readonly Flight[]): JsonObject {
+  return fromEntries(flights.flatMap(({ patch }) => Object.entries(patch)));
 }
 
 export function createMine(env: Env, voice: Voice): Mine {
   /** As the server has it. */
-  let base: JsonObject = fromEntries([]);
-  /** Said and not confirmed, in order. */
-  let flights: readonly { readonly patch: JsonObject }[] = [];
-  /** Not said yet: `null` removes a field. */
-  let unsaid = new Map<string, JsonObject[string]>();
+  let base = NOTHING;
+  /** In the order in which they were made. */
+  let flights: readonly Flight[] = [];
   let shown = base;
   let cursor: Cursor | null = null;
-  let moved = false;
-  let typing: "no" | "yes" | "renewed" = "no";
+  let hasMoved = false;
+  let isTyping = false;
+  let keyAt = 0;
   let typingEnds: Release = () => {};
   let again: Release = () => {};
 
-  const said = (): JsonObject => flights.reduce((state, flight) => merge(state, flight.patch), base);
-
   const refresh = (): void => {
-    const next = merge(said(), fromEntries(unsaid));
+    const next = merge(base, joined(flights));
     if (same(next, shown)) return;
     shown = next;
     voice.changed();
   };
 
-  const turn = (): void => {
+  const pace = createPace(env, voice.tick, () => {
     if (!voice.isIn()) return;
-    if (moved && !voice.isAlone()) {
-      moved = false;
+    if (hasMoved && !voice.isAlone()) {
+      hasMoved = false;
       voice.say("cursor", { cursor });
     }
-    const known = said();
-    const news = [...unsaid].filter(([name, value]) => !same(value, known[name] ?? null));
-    unsaid.clear();
+    const said = flights.filter((flight) => flight.isSaid);
+    const known = merge(base, joined(said));
+    const news = Object.entries(joined(flights)).filter(([name, value]) => !same(value, known[name] ?? null));
+    flights = said;
     if (news.length > 0) fly(fromEntries(news));
-  };
-  const pace = createPace(env, voice.tick, turn);
+  });
 
   const fly = (patch: JsonObject): void => {
-    const flight = { patch };
+    const flight = { patch, isSaid: true };
     flights = [...flights, flight];
     voice.say("update", { state: patch }, (answer) => {
       if (answer.type !== "error") return;
-      flights = flights.filter((one) => one !== flight);
       if (isPassing(answer.error)) {
-        unsaid = new Map([...Object.entries(patch), ...unsaid]);
+        flight.isSaid = false;
         again();
         again = env.after(answer.error.retryAfter ?? AGAIN, pace.ask);
-      } else {
-        voice.refused(answer.error);
+        return;
       }
+      flights = flights.filter((one) => one !== flight);
+      voice.refused(answer.error);
       refresh();
     });
   };
 
-  const type = (next: boolean): void => {
-    if (next && typing !== "no") {
-      typing = "renewed";
-      return;
-    }
-    if (next === (typing !== "no")) return;
+  const sayTyping = (next: boolean): void => {
     typingEnds();
-    typing = next ? "yes" : "no";
+    isTyping = next;
     if (voice.isIn() && !voice.isAlone()) voice.say("typing", { typing: next });
-    if (next) typingEnds = env.after(TYPING, renewOrEnd);
+    if (next) typingEnds = env.after(TYPING, () => sayTyping(env.now() - keyAt < TYPING));
     voice.changed();
   };
 
-  const renewOrEnd = (): void => {
-    const renewed = typing === "renewed";
-    if (renewed) typing = "no";
-    type(renewed);
+  const typed = (): void => {
+    typingEnds();
+    if (isTyping) voice.changed();
+    isTyping = false;
+  };
+
+  const stop = (): void => {
+    pace.stop();
+    again();
   };
 
   return {
     state: () => shown,
     cursor: () => cursor,
-    isTyping: () => typing !== "no",
+    isTyping: () => isTyping,
     update(patch) {
-      for (const [name, value] of Object.entries(jsonObject(patch, "state"))) unsaid.set(name, value);
+      flights = [...flights, { patch: jsonObject(patch), isSaid: false }];
       refresh();
       pace.ask();
     },
     point(next) {
       if (same(cursor, next)) return;
       cursor = next;
-      moved = true;
+      hasMoved = true;
       voice.changed("frame");
       pace.ask();
     },
-    type,
-    typed() {
-      typingEnds();
-      if (typing !== "no") voice.changed();
-      typing = "no";
+    type(next = true) {
+      keyAt = env.now();
+      if (next !== isTyping) sayTyping(next);
     },
+    typed,
     introduce() {
-      const removed = [...unsaid, ...flights.flatMap((flight) => Object.entries(flight.patch))];
-      const nulls = removed.filter(([name, value]) => value === null && !Object.hasOwn(shown, name));
-      const patch = fromEntries([...nulls, ...Object.entries(shown)]);
-      flights = [{ patch }];
-      unsaid.clear();
+      const patch = joined([{ patch: base, isSaid: true }, ...flights]);
+      flights = [{ patch, isSaid: true }];
       return patch;
     },
     confirm(state) {
       if (state === base) return;
       base = state;
       // What is there now has arrived, and so has everything that was said before it.
-      const arrived = flights.findLastIndex((flight) => same(merge(base, flight.patch), base));
+      const arrived = flights.findLastIndex(({ patch, isSaid }) => isSaid && same(merge(base, patch), base));
       flights = flights.slice(arrived + 1);
       refresh();
     },
     speak() {
-      if (moved || unsaid.size > 0) pace.ask();
+      if (hasMoved || flights.some((flight) => !flight.isSaid)) pace.ask();
     },
     lost() {
-      unsaid = new Map([...flights.flatMap((flight) => Object.entries(flight.patch)), ...unsaid]);
-      flights = [];
-      moved ||= cursor !== null;
-      pace.stop();
-      again();
+      flights = [{ patch: joined(flights), isSaid: false }];
+      hasMoved ||= cursor !== null;
+      stop();
     },
     clear() {
-      typingEnds();
-      pace.stop();
-      again();
-      base = shown = fromEntries([]);
+      stop();
+      typed();
+      base = shown = NOTHING;
       flights = [];
-      unsaid.clear();
       cursor = null;
-      moved = false;
-      typing = "no";
+      hasMoved = false;
     },
   };
 }

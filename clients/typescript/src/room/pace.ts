@@ -7,32 +7,23 @@ export interface Pace {
   readonly stop: () => void;
 }
 
-/** Calls `turn` with the next frame, and again at the earliest `tick()` milliseconds later. */
+/** Calls `turn` with the next frame, but not sooner than `tick()` milliseconds after the last time. */
 export function createPace(env: Env, tick: () => number, turn: () => void): Pace {
-  let state: "idle" | "framed" | "resting" = "idle";
-  let again = false;
-  let cancel: Release = () => {};
-  const rested = (): void => {
-    state = "idle";
-    if (again) ask();
-  };
+  let cancel: Release | null = null;
+  let next = 0;
   const take = (): void => {
-    state = "resting";
-    cancel = env.after(tick(), rested);
+    cancel = null;
+    next = env.now() + tick();
     turn();
   };
-  const ask = (): void => {
-    again = state === "resting";
-    if (state !== "idle") return;
-    state = "framed";
-    cancel = env.frame(take);
-  };
   return {
-    ask,
+    ask() {
+      const rest = next - env.now();
+      cancel ??= rest > 0 ? env.after(rest, take) : env.frame(take);
+    },
     stop() {
-      cancel();
-      state = "idle";
-      again = false;
+      cancel?.();
+      cancel = null;
     },
   };
 }

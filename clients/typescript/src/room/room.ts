@@ -1,50 +1,20 @@
 // A room of a client: what the server says of it, what is shown of it, and what is said in it.
-import type {
-  Drift,
-  Env,
-  Identity,
-  JsonObject,
-  Me,
-  Release,
-  Room,
-  RoomEvents,
-  RoomSnapshot,
-  RoomStatus,
-} from "../api.ts";
-import { createEmitter, type Guard } from "../emitter.ts";
+import type { Drift, JsonObject, Me, Release, Room, RoomEvents, RoomSnapshot, RoomStatus } from "../api.ts";
+import { createEmitter } from "../emitter.ts";
 import type { PresenceError } from "../errors.ts";
-import type { Messages } from "../features.ts";
+import type { Hub, Messages } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
-import type { ServerMessage } from "../wire/messages.ts";
-import { createHolds } from "./holds.ts";
-import { keep } from "./keep.ts";
+import { keep } from "../wire/json.ts";
+import type { Answered, ServerMessage } from "../wire/messages.ts";
 import { createMine, isPassing } from "./mine.ts";
-import { createRoster, type Fit, type Step } from "./roster.ts";
+import { createRoster, type Misfit, type Step } from "./roster.ts";
 import { createView } from "./view.ts";
 
 /** How long an answer to a question about the room may take. */
 const ANSWER_TIME = 5_000;
 
-/** What a client lends to its rooms. */
-export interface House {
-  readonly env: Env;
-  readonly guard: Guard;
-  readonly identity: () => Identity | null;
-  /** Who this user is as far as is known without the server. */
-  readonly selfId: () => string | null;
-  readonly profile: () => JsonObject;
-  readonly tick: () => number;
-  readonly isOpen: () => boolean;
-  readonly say: (message: JsonObject, answered?: (message: ServerMessage) => void) => void;
-  readonly messages: Messages;
-  readonly drift: (room: string, kind: Drift["kind"]) => void;
-  /** The room is held now, and wants a connection. */
-  readonly wanted: (room: Resident) => void;
-  /** The room was entered, or refused: nothing of it is to be waited for. */
-  readonly settled: (room: Resident) => void;
-  /** Nobody holds the room any more, and it has been left. */
-  readonly vacated: (room: Resident) => void;
-}
+/** How long a room is held after the last hold was released: pages that change release and take in one go. */
+const LINGER = 1_000;
 
 /** A room as its client sees it. */
 export interface Resident {
@@ -54,7 +24,7 @@ export interface Resident {
   /** Whether it waits for the server's answer to its entering. */
   readonly isEntering: () => boolean;
   readonly receive: (message: ServerMessage) => void;
-  /** The connection is open: enters if it is held. */
+  /** The connection is open: enters. */
   readonly open: () => void;
   readonly lost: () => void;
   /** Compares with the server. */
@@ -64,15 +34,18 @@ export interface Resident {
   readonly emit: <Type extends keyof RoomEvents>(type: Type, event: RoomEvents[Type]) => void;
   readonly changed: () => void;
   /** Leaves, whoever holds it. */
-  readonly evict: () => void;
+  readonly vacate: () => void;
 }
 
-export function createRoom(id: string, house: House): Resident {
-  const { env } = house;
-  const emitter = createEmitter<RoomEvents>(house.guard);
+export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
+  const { env } = hub;
+  const { on, emit } = createEmitter<RoomEvents>(hub.guard);
   const roster = createRoster();
+  /** `out` for as long as nobody holds it. */
   let status: RoomStatus = { kind: "out" };
-  let ownHolds: Release[] = [];
+  const holds = new Set<Release>();
+  const ownHolds: Release[] = [];
+  let linger: Release = () => {};
   /** Until something is answered: the entering, or a question about the room. */
   let asking: Release | null = null;
   let asked = 0;
@@ -80,35 +53,38 @@ export function createRoom(id: string, house: House): Resident {
   let isDrifting = false;
   let typing: readonly string[] = [];
 
+  const isLive = (): boolean => status.kind === "live";
+  const say = (type: string, fields: JsonObject = {}, answered?: Answered): void =>
+    hub.say({ type: `presence:${type}`, room: id, ...fields }, answered);
+
   const mine = createMine(env, {
-    isIn: () => house.isOpen() && status.kind === "live",
-    isAlone: () => roster.users().every((user) => user.id === house.selfId() && user.connectionCount < 2),
-    tick: house.tick,
-    say: (type, fields, answered) => house.say({ type: `presence:${type}`, room: id, ...fields }, answered),
+    isIn: () => hub.isOpen() && isLive(),
+    isAlone: () => roster.users().every((user) => user.id === hub.selfId() && user.connectionCount < 2),
+    tick: hub.tick,
+    say,
     changed: (when) => view.changed(when),
-    refused: (error) => emitter.emit("error", error),
+    refused: (error) => emit("error", error),
   });
 
   const setStatus = (next: RoomStatus): void => {
-    if (next.kind === status.kind && next.kind !== "refused") return;
-    status = next;
+    status = keep(status, next);
     view.changed();
   };
 
-  const show = (before: RoomSnapshot | null): RoomSnapshot => {
-    const userId = house.selfId();
+  const show = (before: RoomSnapshot | undefined): RoomSnapshot => {
+    const userId = hub.selfId();
     const me = keep<Me>(before?.me, {
       id: userId,
-      sessionId: house.identity()?.sessionId ?? null,
+      sessionId: hub.identity()?.sessionId ?? null,
       user: roster.user(userId ?? "") ?? null,
       state: mine.state(),
       cursor: mine.cursor(),
       typing: mine.isTyping(),
     });
-    const users = roster.users();
+    const users = keep(before?.users, roster.users());
     const others = users.filter((user) => user.id !== userId);
     const typists = others.filter((user) => typing.includes(user.id));
-    return Object.freeze({
+    const next = Object.freeze({
       id,
       status,
       stale: status.kind === "stale",
@@ -117,42 +93,47 @@ export function createRoom(id: string, house: House): Resident {
       me,
       cursors: keep(before?.cursors, roster.cursors(userId, me.sessionId)),
       typing: keep(before?.typing, typists),
-      messages: house.messages.of(id),
+      messages: messages.of(id),
     });
+    return keep(before, next);
   };
 
-  const view = createView(env, house.guard, show);
+  const view = createView(env, hub.guard, show);
   const { snapshot } = view;
 
+  /** Somebody has come, gone or changed. */
   const tell = (steps: readonly Step[]): void => {
-    const self = house.selfId();
-    for (const step of steps) {
-      const { user } = step;
-      if (step.type === "update") emitter.emit("update", { user, before: step.before });
+    view.changed();
+    for (const [type, event] of steps) {
       // Nobody is told of their own coming and going.
-      else if (user.id === self) continue;
-      else if (step.type === "join") emitter.emit("join", { user });
-      else emitter.emit("leave", { user, cause: step.cause });
+      if (type === "update" || event.user.id !== hub.selfId()) emit(type, event);
     }
+    confirm();
+    mine.speak();
   };
 
   /** What the server has of this session is in the roster now. */
-  const confirmMine = (): void => {
-    const self = house.identity();
-    const own = self && roster.session(self.userId, self.sessionId);
+  const confirm = (): void => {
+    const self = hub.identity();
+    const own = roster.user(self?.userId ?? "")?.sessions.find(({ sessionId }) => sessionId === self?.sessionId);
     if (own) mine.confirm(own.state);
   };
 
-  const settle = (): void => {
+  /** Nothing is asked any more. */
+  const answer = (): void => {
     asking?.();
     asking = null;
     asked = 0;
+  };
+
+  const settle = (): void => {
+    answer();
     isDrifting = false;
-    if (status.kind === "live") return;
+    if (isLive()) return;
     setStatus({ kind: "live" });
-    confirmMine();
+    confirm();
     mine.speak();
-    house.settled(resident);
+    hub.settled();
   };
 
   const ask = (question: () => void, time: number): void => {
@@ -161,71 +142,65 @@ export function createRoom(id: string, house: House): Resident {
   };
 
   const noteDrift = (kind: Drift["kind"]): void => {
-    if (isDrifting || status.kind !== "live") return;
+    if (isDrifting || !isLive()) return;
     isDrifting = true;
-    house.drift(id, kind);
+    hub.drift(id, kind);
   };
 
   /** Asks for what is missing; and again, ever more slowly, until it is answered. */
-  const repair = (kind: Fit): void => {
+  const repair = (kind: Misfit | null): void => {
     const since = roster.since();
-    if (!since || !house.isOpen()) return;
-    if (kind !== "fits") noteDrift(kind);
-    house.say({ type: "presence:sync", room: id, ...since, digest: roster.digest() });
+    if (!since || !hub.isOpen()) return;
+    if (kind) noteDrift(kind);
+    say("sync", { ...since, digest: roster.digest() });
     ask(() => repair(kind), ANSWER_TIME + backoff(asked, env.random));
     asked += 1;
   };
 
-  const enter = (): void => {
+  const join = (more?: JsonObject, answered?: Answered): void => {
     const since = roster.since();
-    const state = mine.introduce();
-    const message = { type: "presence:join", room: id, user: house.profile(), state, ...(since && { since }) };
-    house.say(message, (answer) => {
-      if (answer.type === "error") refused(answer.error);
-      else receive(answer);
-    });
+    say("join", { user: { ...hub.profile() }, ...more, ...(since && { since }) }, answered);
+  };
+
+  const enter = (): void => {
+    join({ state: mine.introduce() }, (reply) => (reply.type === "error" ? refused(reply.error) : receive(reply)));
     if (status.kind !== "stale") setStatus({ kind: "joining" });
   };
 
   const refused = (error: PresenceError): void => {
     if (isPassing(error)) return ask(enter, error.retryAfter ?? backoff(++asked, env.random));
     setStatus({ kind: "refused", error });
-    emitter.emit("error", error);
-    house.settled(resident);
+    emit("error", error);
+    hub.settled();
   };
 
   const receive = (message: ServerMessage): void => {
-    if (!holds.isHeld()) return;
+    if (status.kind === "out") return;
     switch (message.type) {
       case "presence:currentUsers": {
         const { reason } = message;
-        if (reason === "epoch") house.messages.replaced();
+        if (reason === "epoch") messages.replaced();
         if (reason === "epoch" || reason === "gap") noteDrift(reason);
         if (reason === "drift") noteDrift("digest");
-        const steps = roster.begin(message);
-        view.changed();
-        tell(steps);
-        confirmMine();
+        tell(roster.begin(message));
         return settle();
       }
       case "presence:synced": {
-        const fit = roster.compare(message);
-        if (fit === "fits") return settle();
-        return asked < 2 ? repair(fit) : undefined;
+        const misfit = roster.compare(message);
+        if (!misfit) settle();
+        else if (asked < 2) repair(misfit);
+        return;
       }
       case "presence:restored":
         mine.confirm(message.state);
-        return emitter.emit("restored", { state: message.state });
+        return emit("restored", { state: message.state });
       case "presence:userJoined":
       case "presence:userLeft":
       case "presence:userUpdated": {
-        const { fit, steps } = roster.apply(message);
-        if (fit !== "fits" && !asking) repair(fit);
-        if (steps.length === 0) return;
-        view.changed();
-        tell(steps);
-        confirmMine();
-        return mine.speak();
+        const steps = roster.apply(message);
+        if (steps) tell(steps);
+        else if (!asking) repair("gap");
+        return;
       }
       case "presence:cursors":
         roster.move(message.cursors);
@@ -235,98 +210,89 @@ export function createRoom(id: string, house: House): Resident {
         return view.changed();
       case "error":
         // Without a question of this room's it says that the room was taken from this user.
-        return message.error.code === "forbidden" ? refused(message.error) : emitter.emit("error", message.error);
+        return message.error.code === "forbidden" ? refused(message.error) : emit("error", message.error);
     }
   };
 
   const vacate = (): void => {
-    if (house.isOpen() && status.kind !== "refused") house.say({ type: "presence:leave", room: id });
-    asking?.();
-    asking = null;
-    asked = 0;
+    if (status.kind !== "refused") say("leave");
+    holds.clear();
+    linger();
+    answer();
     roster.clear();
     mine.clear();
-    house.messages.forget(id);
+    messages.forget(id);
     typing = [];
     setStatus({ kind: "out" });
-    house.settled(resident);
-    house.vacated(resident);
+    hub.settled();
+    hub.vacated(resident);
   };
 
-  const holds = createHolds(env, vacate);
-
   const hold = (state?: JsonObject): Release => {
-    if (status.kind === "out" && state) mine.update(state);
-    const release = holds.hold();
-    if (status.kind === "out" || status.kind === "refused") {
+    const { kind } = status;
+    const release = (): void => {
+      if (holds.delete(release) && holds.size === 0) linger = env.after(LINGER, vacate);
+    };
+    holds.add(release);
+    linger();
+    if (kind === "out" && state) mine.update(state);
+    if (kind === "out" || kind === "refused") {
       setStatus({ kind: "joining" });
-      house.wanted(resident);
-      if (house.isOpen()) enter();
+      hub.wanted(resident);
+      if (hub.isOpen()) enter();
     }
     return release;
   };
 
-  const room: Room = {
-    id,
-    get snapshot() {
-      return snapshot();
-    },
-    get users() {
-      return snapshot().users;
-    },
-    get others() {
-      return snapshot().others;
-    },
-    get me() {
-      return snapshot().me;
-    },
-    subscribe: view.subscribe,
-    on: emitter.on,
-    enter: (options) => hold(options?.state),
-    leave: () => ownHolds.pop()?.(),
-    update: mine.update,
-    cursor: mine.point,
-    typing: (now = true) => mine.type(now),
-    send(data, options) {
-      mine.typed();
-      return house.messages.send(id, data, options);
-    },
-    resend: (message) => house.messages.resend(id, message),
-    discard: (message) => house.messages.discard(id, message),
-  };
-
   const resident: Resident = {
-    room,
-    take: (state) => void ownHolds.push(hold(state)),
-    isEntering: () => holds.isHeld() && (status.kind === "joining" || status.kind === "stale"),
-    receive,
-    open() {
-      if (holds.isHeld()) enter();
+    room: {
+      id,
+      get snapshot() {
+        return snapshot();
+      },
+      get users() {
+        return snapshot().users;
+      },
+      get others() {
+        return snapshot().others;
+      },
+      get me() {
+        return snapshot().me;
+      },
+      subscribe: view.subscribe,
+      on,
+      enter: (options) => hold(options?.state),
+      leave: () => ownHolds.pop()?.(),
+      update: mine.update,
+      cursor: mine.point,
+      typing: mine.type,
+      send(data, options) {
+        mine.typed();
+        return messages.send(id, data, options);
+      },
+      resend: (message) => messages.resend(id, message),
+      discard: (message) => messages.discard(id, message),
     },
+    take: (state) => ownHolds.push(hold(state)),
+    isEntering: () => status.kind === "joining" || status.kind === "stale",
+    receive,
+    open: enter,
     lost() {
-      asking?.();
-      asking = null;
-      asked = 0;
+      answer();
       typing = [];
       mine.lost();
-      if (status.kind === "live") setStatus({ kind: "stale" });
+      if (isLive()) setStatus({ kind: "stale" });
       view.changed();
     },
     check() {
-      if (status.kind === "live" && !asking) repair("fits");
+      if (isLive() && !asking) repair(null);
     },
     introduce() {
-      const since = roster.since();
-      if (status.kind === "live")
-        house.say({ type: "presence:join", room: id, user: house.profile(), ...(since && { since }) });
+      if (isLive()) join();
     },
-    emit: emitter.emit,
-    changed: () => view.changed(),
-    evict() {
-      ownHolds = [];
-      holds.clear();
-      if (status.kind !== "out") vacate();
-    },
+    emit,
+    changed: view.changed,
+    vacate,
   };
   return resident;
 }

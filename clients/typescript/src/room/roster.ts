@@ -1,17 +1,17 @@
 // Who is in a room, as the server tells it: a fold over its messages, which knows when it has missed something.
-import type { Cursor, JsonObject, LeaveCause, RemoteCursor, Session, User } from "../api.ts";
-import { fromEntries, same } from "../wire/fields.ts";
+import type { Cursor, RemoteCursor, RoomEvents, Session, User } from "../api.ts";
+import { merge, same } from "../wire/json.ts";
 import type { Said, WireSession, WireUser } from "../wire/messages.ts";
 import { digestOf } from "./digest.ts";
 
-/** What happened to somebody. */
-export type Step =
-  | { readonly type: "join"; readonly user: User }
-  | { readonly type: "leave"; readonly user: User; readonly cause: LeaveCause }
-  | { readonly type: "update"; readonly user: User; readonly before: User };
+/** What happened to somebody, as a room tells it. */
+export type Step = { [Type in "join" | "leave" | "update"]: readonly [Type, RoomEvents[Type]] }[
+  | "join"
+  | "leave"
+  | "update"];
 
-/** How what is known fits what the server says: it does, or something is missing, or something is wrong. */
-export type Fit = "fits" | "gap" | "digest" | "epoch";
+/** What is known does not fit what the server says: something is missing, or something is wrong. */
+export type Misfit = "gap" | "digest" | "epoch";
 
 /** The messages that carry a version. */
 export type Versioned = Said<"presence:userJoined"> | Said<"presence:userLeft"> | Said<"presence:userUpdated">;
@@ -21,45 +21,27 @@ export interface Roster {
   readonly since: () => { readonly epoch: string; readonly version: number } | null;
   readonly digest: () => string;
   readonly user: (id: string) => User | undefined;
-  readonly session: (userId: string, sessionId: string) => Session | undefined;
-  /** By the time they came. The same list until somebody comes, goes or changes. */
+  /** By the time they came. */
   readonly users: () => readonly User[];
-  /** All but one session's own. The same list until one moves, or its user changes. */
+  /** All but one session's own. Each is the same object until it moves, or its user changes. */
   readonly cursors: (userId: string | null, sessionId: string | null) => readonly RemoteCursor[];
   /** Starts afresh. What differs from what was known is told as steps. */
   readonly begin: (snapshot: Said<"presence:currentUsers">) => readonly Step[];
-  readonly apply: (event: Versioned) => { readonly fit: Fit; readonly steps: readonly Step[] };
+  /** `null`: something before it is missing. */
+  readonly apply: (event: Versioned) => readonly Step[] | null;
   readonly move: (cursors: Said<"presence:cursors">["cursors"]) => void;
-  readonly compare: (synced: Said<"presence:synced">) => Fit;
+  readonly compare: (synced: Said<"presence:synced">) => Misfit | null;
   readonly clear: () => void;
-}
-
-/** Merges a patch into a state: `null` removes a field. */
-export function merge(state: JsonObject, patch: JsonObject): JsonObject {
-  const merged = new Map(Object.entries(state));
-  for (const [name, value] of Object.entries(patch)) {
-    if (value === null) merged.delete(name);
-    else merged.set(name, value);
-  }
-  return fromEntries(merged);
-}
-
-const CAUSES: ReadonlySet<string> = new Set<LeaveCause>(["left", "closed", "timeout", "kicked", "node_lost"]);
-
-function isCause(cause: string): cause is LeaveCause {
-  return CAUSES.has(cause);
 }
 
 export function createRoster(): Roster {
   let epoch: string | null = null;
   let version = 0;
+  /** In the order in which they came. */
   const users = new Map<string, User>();
   /** By user, then by session. */
   const pointers = new Map<string, Map<string, Cursor>>();
-  let sorted: readonly User[] | null = null;
-  let shown: readonly RemoteCursor[] | null = null;
-  let shownFor = "";
-  const known = new Map<string, RemoteCursor>();
+  const shown = new WeakMap<Cursor, RemoteCursor>();
 
   /** Notes where sessions point, and gives the sessions without it. */
   const plain = (id: string, sessions: readonly WireSession[]): readonly Session[] => {
@@ -71,33 +53,20 @@ export function createRoster(): Roster {
     });
   };
 
-  const put = (user: User): void => {
-    users.set(user.id, user);
-    sorted = shown = null;
+  const come = (user: WireUser): Step => {
+    const before = users.get(user.id);
+    const next = { ...user, sessions: plain(user.id, user.sessions) };
+    users.set(user.id, next);
+    return before ? ["update", { user: next, before }] : ["join", { user: next }];
   };
 
-  const come = (user: WireUser): User => {
-    const plainUser = { ...user, sessions: plain(user.id, user.sessions) };
-    put(plainUser);
-    return plainUser;
-  };
-
-  const remove = (id: string): User | undefined => {
-    const user = users.get(id);
-    users.delete(id);
-    pointers.delete(id);
-    sorted = shown = null;
-    return user;
-  };
-
-  const update = (event: Said<"presence:userUpdated">): readonly Step[] => {
-    const before = users.get(event.userId);
+  const update = ({ userId, sessionId, state, sessions: said, ...event }: Said<"presence:userUpdated">): Step[] => {
+    const before = users.get(userId);
     if (!before) return [];
-    const { sessionId, state } = event;
-    let sessions = event.sessions ? plain(before.id, event.sessions) : before.sessions;
+    let sessions = said ? plain(userId, said) : before.sessions;
     if (state) {
-      const stated = (session: Session): Session =>
-        session.sessionId === sessionId ? { ...session, state: merge(session.state, state) } : session;
+      const stated = (one: Session): Session =>
+        one.sessionId === sessionId ? { ...one, state: merge(one.state, state) } : one;
       sessions = sessions.map(stated);
     }
     const user = {
@@ -110,94 +79,64 @@ export function createRoster(): Roster {
       connectionCount: event.connectionCount ?? before.connectionCount,
       sessions,
     };
-    put(user);
-    return [{ type: "update", user, before }];
-  };
-
-  const step = (event: Versioned): readonly Step[] => {
-    switch (event.type) {
-      case "presence:userJoined": {
-        const before = users.get(event.user.id);
-        const user = come(event.user);
-        return [before ? { type: "update", user, before } : { type: "join", user }];
-      }
-      case "presence:userLeft": {
-        const user = remove(event.userId);
-        return user ? [{ type: "leave", user, cause: isCause(event.cause) ? event.cause : "unknown" }] : [];
-      }
-      case "presence:userUpdated":
-        return update(event);
-    }
-  };
-
-  const list = (userId: string | null, sessionId: string | null): readonly RemoteCursor[] => {
-    const all: RemoteCursor[] = [];
-    for (const [id, sessions] of pointers) {
-      const user = users.get(id);
-      for (const [session, cursor] of sessions) {
-        if (!user || (id === userId && session === sessionId)) continue;
-        const key = JSON.stringify([id, session]);
-        const before = known.get(key);
-        const kept = before?.user === user && before.cursor === cursor;
-        all.push(kept ? before : { key, sessionId: session, user, cursor });
-      }
-    }
-    known.clear();
-    for (const one of all) known.set(one.key, one);
-    return all;
+    users.set(userId, user);
+    return [["update", { user, before }]];
   };
 
   return {
     since: () => (epoch === null ? null : { epoch, version }),
     digest: () => digestOf(users.values()),
     user: (id) => users.get(id),
-    session: (userId, sessionId) => users.get(userId)?.sessions.find((session) => session.sessionId === sessionId),
-    users() {
-      sorted ??= [...users.values()].sort((a, b) => a.joinedAt - b.joinedAt || (a.id < b.id ? -1 : 1));
-      return sorted;
-    },
+    users: () => [...users.values()],
     cursors(userId, sessionId) {
-      const own = JSON.stringify([userId, sessionId]);
-      if (own !== shownFor) shown = null;
-      shownFor = own;
-      shown ??= list(userId, sessionId);
-      return shown;
+      const all: RemoteCursor[] = [];
+      for (const [id, user] of users) {
+        for (const [session, cursor] of pointers.get(id) ?? []) {
+          if (id === userId && session === sessionId) continue;
+          const before = shown.get(cursor);
+          const own =
+            before?.user === user ? before : { key: JSON.stringify([id, session]), sessionId: session, user, cursor };
+          shown.set(cursor, own);
+          all.push(own);
+        }
+      }
+      return all;
     },
     begin(snapshot) {
       const before = epoch === null ? null : new Map(users);
       users.clear();
       pointers.clear();
-      snapshot.users.forEach(come);
+      for (const user of [...snapshot.users].sort((a, b) => a.joinedAt - b.joinedAt)) come(user);
       ({ epoch, version } = snapshot);
-      sorted = shown = null;
       return before ? differences(before, users) : [];
     },
     apply(event) {
-      if (epoch === null || event.version <= version) return { fit: "fits", steps: [] };
-      if (event.version > version + 1) return { fit: "gap", steps: [] };
+      if (epoch === null || event.version <= version) return [];
+      if (event.version > version + 1) return null;
       version = event.version;
-      return { fit: "fits", steps: step(event) };
+      if (event.type === "presence:userJoined") return [come(event.user)];
+      if (event.type === "presence:userUpdated") return update(event);
+      const user = users.get(event.userId);
+      users.delete(event.userId);
+      pointers.delete(event.userId);
+      return user ? [["leave", { user, cause: event.cause }]] : [];
     },
     move(cursors) {
       for (const { userId, sessionId, cursor } of cursors) {
         const own = pointers.get(userId);
-        if (!own) continue;
-        if (cursor) own.set(sessionId, cursor);
-        else own.delete(sessionId);
+        if (cursor) own?.set(sessionId, cursor);
+        else own?.delete(sessionId);
       }
-      shown = null;
     },
     compare(synced) {
       if (synced.epoch !== epoch) return "epoch";
       if (synced.version !== version) return "gap";
-      return synced.digest === digestOf(users.values()) ? "fits" : "digest";
+      return synced.digest === digestOf(users.values()) ? null : "digest";
     },
     clear() {
       users.clear();
       pointers.clear();
       epoch = null;
-      version = 0;
-      sorted = shown = null;
     },
   };
 }
@@ -206,14 +145,14 @@ export function createRoster(): Roster {
 function differences(before: ReadonlyMap<string, User>, users: Map<string, User>): readonly Step[] {
   const steps: Step[] = [];
   for (const [id, user] of before) {
-    if (!users.has(id)) steps.push({ type: "leave", user, cause: "missed" });
+    if (!users.has(id)) steps.push(["leave", { user, cause: "missed" }]);
   }
   for (const [id, user] of users) {
     const old = before.get(id);
-    if (!old) steps.push({ type: "join", user });
+    if (!old) steps.push(["join", { user }]);
     // When they were last seen changes without being told.
     else if (same({ ...old, lastSeen: 0 }, { ...user, lastSeen: 0 })) users.set(id, old);
-    else steps.push({ type: "update", user, before: old });
+    else steps.push(["update", { user, before: old }]);
   }
   return steps;
 }

@@ -1,6 +1,6 @@
 // What is shown of a room: built when somebody looks, told when something has changed.
 import type { Env, Release, RoomSnapshot } from "../api.ts";
-import { createListeners, type Guard } from "../emitter.ts";
+import { type Changing, createEmitter, type Guard } from "../emitter.ts";
 
 export interface View {
   readonly snapshot: () => RoomSnapshot;
@@ -10,16 +10,16 @@ export interface View {
 }
 
 /** `build` makes the next snapshot out of what has changed and of the one before. */
-export function createView(env: Env, guard: Guard, build: (before: RoomSnapshot | null) => RoomSnapshot): View {
-  const listeners = createListeners(guard);
-  let shown: RoomSnapshot | null = null;
+export function createView(env: Env, guard: Guard, build: (before: RoomSnapshot | undefined) => RoomSnapshot): View {
+  const { on, emit } = createEmitter<Changing>(guard);
+  let shown: RoomSnapshot | undefined;
   let isStale = true;
   let due: "no" | "frame" | "turn" = "no";
 
   const notify = (): void => {
     if (due === "no") return;
     due = "no";
-    listeners.notify();
+    emit("change", undefined);
   };
 
   return {
@@ -28,12 +28,11 @@ export function createView(env: Env, guard: Guard, build: (before: RoomSnapshot 
       isStale = false;
       return shown;
     },
-    subscribe: listeners.subscribe,
+    subscribe: (listener) => on("change", listener),
     changed(when) {
       isStale = true;
-      const wanted = when ?? "turn";
-      if (due === wanted || due === "turn") return;
-      due = wanted;
+      if (due === "turn" || due === when) return;
+      due = when ?? "turn";
       if (when) env.frame(notify);
       else queueMicrotask(notify);
     },

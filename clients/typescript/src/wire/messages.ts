@@ -5,11 +5,10 @@ import type {
   InvitationAccepted,
   Json,
   JsonObject,
-  ListedUser,
+  LeaveCause,
   ProfileChange,
   Session,
   User,
-  UserStatus,
 } from "../api.ts";
 import type { PresenceError } from "../errors.ts";
 
@@ -61,12 +60,12 @@ export interface Bodies {
     readonly userId: string;
     readonly serverTime: number;
     readonly heartbeatMs: number;
-    readonly limits: { readonly heartbeatTimeoutMs: number; readonly tickMs: number };
+    readonly limits: { readonly heartbeatTimeoutMs: number | null; readonly tickMs: number | null };
   };
   readonly opened: { readonly connectionId: string };
   readonly ping: { readonly timestamp: number; readonly rttMs: number | null };
   readonly server_draining: { readonly retryAfterMs: number };
-  readonly close: { readonly code: number; readonly reason: string };
+  readonly close: { readonly code: number; readonly reason: string | null };
   readonly "presence:currentUsers": Stand & { readonly reason: string; readonly users: readonly WireUser[] };
   readonly "presence:synced": Stand;
   readonly "presence:restored": { readonly room: string; readonly state: JsonObject };
@@ -75,7 +74,7 @@ export interface Bodies {
     readonly room: string;
     readonly version: number;
     readonly userId: string;
-    readonly cause: string;
+    readonly cause: LeaveCause;
   };
   /** `null` is what has not changed; `state` is a patch to one session's, in which `null` removes a field. */
   readonly "presence:userUpdated": {
@@ -112,14 +111,12 @@ export interface Bodies {
   readonly messages_dropped: Dropped;
   readonly sync_result: {
     readonly messages: readonly StreamItem[];
-    readonly dropped: readonly Dropped[];
-    readonly profiles: readonly ProfileChange[];
+    readonly dropped: readonly Dropped[] | null;
+    readonly profiles: readonly ProfileChange[] | null;
     readonly cursors: ReadonlyMap<string, number>;
     readonly more: boolean;
     readonly timestamp: number;
   };
-  readonly user_status: { readonly users: readonly UserStatus[] };
-  readonly online_users: { readonly users: readonly ListedUser[] };
   readonly user_profile_updated: ProfileChange;
   readonly invitation_accepted: InvitationAccepted;
 }
@@ -130,6 +127,9 @@ export type ServerMessage = { readonly ref: string | number | null } & (
   | { readonly type: "error"; readonly error: PresenceError }
   | { readonly type: "unknown"; readonly message: JsonObject }
 );
+
+/** Takes the answer to something. */
+export type Answered = (answer: ServerMessage) => void;
 
 /** The server's message of one type. */
 export type Said<Type extends ServerMessage["type"]> = Extract<ServerMessage, { readonly type: Type }>;

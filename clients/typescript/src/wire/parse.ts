@@ -1,107 +1,94 @@
 // Reads the server's messages: parsed field by field, never taken on trust. Unknown fields are left aside.
-import type { Cursor, User } from "../api.ts";
-import { readError } from "./errors.ts";
-import { field, isObject, jsonObject, list, number, object, or, type Read, type Shape, text } from "./fields.ts";
-import type { Bodies, ServerMessage, Stand, WireSession, WireUser } from "./messages.ts";
+import { PresenceError } from "../errors.ts";
+import { type Fields, isObject, jsonObject } from "./json.ts";
+import type { Bodies, ServerMessage } from "./messages.ts";
+import { DROPPED, INVITATION, MESSAGE, object, PROFILE, type Read, text } from "./read.ts";
 
-/** How to read messages, by their types. */
-export type Shapes = { readonly [Type in keyof Bodies]?: Shape<Bodies[Type]> };
+const stand = "room epoch version:n digest";
 
-const cursor: Read<Cursor | null> = (value) => {
-  if (!isObject(value)) return null;
-  const [x, y] = [field(value, "x"), field(value, "y")];
-  return typeof x === "number" && typeof y === "number" ? Object.freeze({ ...jsonObject(value, ""), x, y }) : null;
+/** What messages have, by their types. */
+const SHAPES = {
+  connected: "connectionId sessionId userId serverTime:n heartbeatMs:n limits:limits",
+  opened: "connectionId",
+  ping: "timestamp:n rttMs:n?",
+  server_draining: "retryAfterMs:n",
+  close: "code:n reason?",
+  "presence:currentUsers": `${stand} reason users:users`,
+  "presence:synced": stand,
+  "presence:restored": "room state:state",
+  "presence:userJoined": "room version:n user:user",
+  "presence:userLeft": "room version:n userId cause:cause",
+  "presence:userUpdated":
+    "room version:n userId name? color? avatar? email? status:presence? connectionCount:n? sessions:sessions? sessionId? state:state?",
+  "presence:cursors": "room cursors:pointers",
+  "presence:typing": "room userIds:texts",
+  ack: "id seq:n timestamp:n durability?",
+  message_created: MESSAGE,
+  thread_invitation: INVITATION,
+  messages_dropped: DROPPED,
+  sync_result: "messages:items dropped:losses? profiles:profiles? cursors:places more:flag timestamp:n",
+  user_profile_updated: PROFILE,
+  invitation_accepted: "room userId userName timestamp:n",
+} as const;
+
+type Word<Shape> = Shape extends `${infer First} ${infer Rest}` ? Word<First> | Word<Rest> : Name<Shape>;
+type Name<Field> = Field extends `${infer Named}?`
+  ? Name<Named>
+  : Field extends `${infer Named}:${string}`
+    ? Named
+    : Field;
+
+/** That every type is there, and has just the fields that it is said to have. */
+type Complete = {
+  readonly [Type in keyof Bodies]: [Word<(typeof SHAPES)[Type]>, keyof Bodies[Type]] extends [
+    keyof Bodies[Type],
+    Word<(typeof SHAPES)[Type]>,
+  ]
+    ? string
+    : never;
 };
 
-const status: Read<User["status"]> = (value) => (value === "away" ? value : "online");
-
-const textOrNull = or(text, null);
-const numberOrNull = or(number, null);
-
-const sessions = list(
-  object<WireSession>({
-    sessionId: text,
-    connectedAt: number,
-    active: (value) => value !== false,
-    state: jsonObject,
-    cursor,
-  }),
+const readers: ReadonlyMap<string, Read<object>> = /* @__PURE__ */ new Map(
+  Object.entries(SHAPES satisfies Complete).map(([type, shape]) => [type, object<object>(shape)]),
 );
 
-const user = object<WireUser>({
-  id: text,
-  name: text,
-  color: text,
-  avatar: textOrNull,
-  email: textOrNull,
-  joinedAt: number,
-  lastSeen: number,
-  status,
-  connectionCount: number,
-  sessions,
-});
+const readBody = /* @__PURE__ */ object<{
+  readonly code: string;
+  readonly message: string | null;
+  readonly field: string | null;
+  readonly room: string | null;
+  readonly retryAfterMs: number | null;
+}>("code message? field? room? retryAfterMs:n?");
 
-const stand: Shape<Stand> = { room: text, epoch: text, version: number, digest: text };
-
-/** What belongs to connections and rooms. */
-export const ROOM_SHAPES: Shapes = {
-  connected: {
-    connectionId: text,
-    sessionId: text,
-    userId: text,
-    serverTime: number,
-    heartbeatMs: number,
-    limits: object<Bodies["connected"]["limits"]>({ heartbeatTimeoutMs: or(number, 10_000), tickMs: or(number, 33) }),
-  },
-  opened: { connectionId: text },
-  ping: { timestamp: number, rttMs: numberOrNull },
-  server_draining: { retryAfterMs: number },
-  close: { code: number, reason: or(text, "") },
-  "presence:currentUsers": { ...stand, reason: text, users: list(user) },
-  "presence:synced": stand,
-  "presence:restored": { room: text, state: jsonObject },
-  "presence:userJoined": { room: text, version: number, user },
-  "presence:userLeft": { room: text, version: number, userId: text, cause: text },
-  "presence:userUpdated": {
-    room: text,
-    version: number,
-    userId: text,
-    name: textOrNull,
-    color: textOrNull,
-    avatar: textOrNull,
-    email: textOrNull,
-    status: or(status, null),
-    connectionCount: numberOrNull,
-    sessions: or(sessions, null),
-    sessionId: textOrNull,
-    state: or(jsonObject, null),
-  },
-  "presence:cursors": { room: text, cursors: list(object({ userId: text, sessionId: text, cursor })) },
-  "presence:typing": { room: text, userIds: list(text) },
-};
+/** An `error` message, or the `error` of an HTTP body. */
+export function readError(from: unknown, status: number | null = null): PresenceError {
+  const { code, message, retryAfterMs: retryAfter, ...rest } = readBody(from, "error");
+  return new PresenceError(code, message ?? code, { ...rest, retryAfter, status });
+}
 
 /**
  * Reads one message.
  * @throws {PresenceError} if it is none, or lacks something.
  */
-export function parse(line: string, shapes: Shapes): ServerMessage {
+export function parse(line: string): ServerMessage {
   const from = jsonOf(line);
-  const fields = isObject(from) ? from : {};
-  const type = text(field(fields, "type"), "type");
-  const named = field(fields, "ref");
+  const type = text(from["type"], "type");
+  const named = from["ref"];
   const ref = typeof named === "string" || typeof named === "number" ? named : null;
-  if (type === "error") return { type, ref, error: readError(fields) };
-  const shape = field(shapes, type);
-  if (!isObject(shape)) return { type: "unknown", ref, message: jsonObject(fields, type) };
-  // The shape of a type reads just what that type has.
-  return { ...object<object>(shape)(fields, type), type, ref } as ServerMessage;
+  if (type === "error") return { type, ref, error: readError(from) };
+  const read = readers.get(type);
+  // The reader of a type reads just what that type has.
+  return read
+    ? ({ ...read(from, type), type, ref } as ServerMessage)
+    : { type: "unknown", ref, message: jsonObject(from) };
 }
 
-/** What a line says; nothing if it is no JSON. */
-function jsonOf(line: string): unknown {
+/** What a line says; nothing if it is no JSON object. */
+export function jsonOf(line: string): Fields {
   try {
-    return JSON.parse(line);
+    const value: unknown = JSON.parse(line);
+    return isObject(value) ? value : {};
   } catch {
-    return null;
+    return {};
   }
 }

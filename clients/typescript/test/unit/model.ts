@@ -1,7 +1,7 @@
 // A server in a few lines: rooms with versions and epochs, streams with places, and every accident that a network has.
 import type { Json, JsonObject } from "../../src/api.ts";
 import { digestOf } from "../../src/room/digest.ts";
-import { merge } from "../../src/room/roster.ts";
+import { merge } from "../../src/wire/json.ts";
 import type { Wire, World } from "./world.ts";
 import { connected } from "./world.ts";
 

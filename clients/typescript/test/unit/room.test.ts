@@ -417,12 +417,14 @@ describe("people elsewhere", () => {
 
   it("are listed, and the question does not outlive the connection", async () => {
     const asked = client.listUsers("r");
+    await world.pass();
     const ref = world.wire().sent.at(-1)?.["ref"];
     world
       .wire()
       .say({ type: "online_users", users: [{ id: "b", name: "B", color: null, status: "away", last_online: 1 }], ref });
     await expect(asked).resolves.toEqual([{ id: "b", name: "B", color: null, status: "away", lastOnline: 1 }]);
     const lost = client.listUsers();
+    await world.pass();
     model.drop();
     await expect(lost).rejects.toMatchObject({ code: "connection" });
     await expect(client.listUsers()).rejects.toMatchObject({ code: "connection" });

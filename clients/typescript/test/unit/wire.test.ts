@@ -3,13 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readListed, readStatuses } from "../../src/directory.ts";
 import { PresenceError } from "../../src/index.ts";
 import { digestOf, fnv1a } from "../../src/room/digest.ts";
-import { json, same } from "../../src/wire/fields.ts";
-import { parse as parseWith, ROOM_SHAPES } from "../../src/wire/parse.ts";
-import { FEATURE_SHAPES } from "../../src/wire/shapes.ts";
-
-const parse = (line: string): ReturnType<typeof parseWith> => parseWith(line, { ...ROOM_SHAPES, ...FEATURE_SHAPES });
+import { json, same } from "../../src/wire/json.ts";
+import { parse } from "../../src/wire/parse.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../../../../presence-core/tests/golden");
 const golden = new Map(
@@ -17,10 +15,20 @@ const golden = new Map(
 );
 /** Answers over HTTP, which have no type. */
 const BODIES = new Set(["room_presence"]);
+/** What only those read who have asked for it. */
+const ELSEWHERE = new Map([
+  ["user_status", readStatuses],
+  ["online_users", readListed],
+]);
 const messages = [...golden].filter(([name]) => !BODIES.has(name));
 
 describe("the server's golden files", () => {
-  it.each(messages)("%s is known", (_, line) => {
+  it.each([...ELSEWHERE])("%s is known to whoever has asked", (name, read) => {
+    const { users } = JSON.parse(golden.get(name) ?? "");
+    expect(read(users, "users")).toMatchSnapshot();
+  });
+
+  it.each(messages.filter(([name]) => !ELSEWHERE.has(name)))("%s is known", (_, line) => {
     expect(parse(line).type).not.toBe("unknown");
     expect(parse(line)).toMatchSnapshot();
   });

@@ -1,4 +1,10 @@
 // A world for tests: time that passes when it is told to, chance that is known, a page, and wires in the test's hands.
+
+// What a client loads when it needs it is there at once: time in a test does not wait for files.
+import "../../src/directory.ts";
+import "../../src/link/stream.ts";
+import "../../src/messages/keeper.ts";
+import "../../src/request.ts";
 import type {
   ClientOptions,
   Dial,

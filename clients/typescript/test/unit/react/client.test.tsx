@@ -57,7 +57,7 @@ test("a component is there, moves, goes, and the server hears of it once", async
   page.show(room("two"));
   await pass(world, 5_000);
   expect(heard(world)).toEqual(["presence:join", "watch"]);
-  expect(page.text()).toContain("Ann+Bob 1 ann");
+  expect(page.text()).toBe("Ann+Bob 1 ann away");
 
   page.unmount();
   await pass(world, 5_000);
