@@ -19,10 +19,13 @@ export async function httpError(answer: Response): Promise<PresenceError> {
   const { status } = answer;
   const body: unknown = await answer.json().catch(() => null);
   const inner = isObject(body) ? body["error"] : null;
-  if (isObject(inner) && typeof inner["code"] === "string") return readError(inner, status);
-  const code: ErrorCode = status === 401 ? "unauthorized" : status === 412 ? "precondition_failed" : "unknown";
+  const said = isObject(inner) && typeof inner["code"] === "string" ? readError(inner, status) : null;
+  // The server calls it a conflict, as it does much else.
+  const code: ErrorCode | undefined = status === 412 ? "precondition_failed" : said?.code;
   const seconds = Number(answer.headers.get("retry-after"));
-  return new PresenceError(code, `the server answered with ${status}`, { status, retryAfter: seconds * 1000 || null });
+  const details = said ?? { status, retryAfter: seconds * 1000 || null };
+  const message = said?.message ?? `the server answered with ${status}`;
+  return new PresenceError(code ?? (status === 401 ? "unauthorized" : "unknown"), message, details);
 }
 
 /** Makes one request. */

@@ -58,6 +58,31 @@ describe("connecting", () => {
     expect(world.wires.map((wire) => wire.kind)).toEqual(["ws", "sse", "sse"]);
   });
 
+  it("tries a WebSocket again after a while, and after another network has come", async () => {
+    let isBarred = true;
+    world.onDial = (wire) => (isBarred && wire.kind === "ws" ? wire.close(1006) : wire.say(connected()));
+    const { client } = start();
+    const kinds = (): string => world.wires.map((wire) => wire.kind).join(" ");
+    await world.pass();
+    expect(kinds()).toBe("ws sse");
+    for (let round = 0; round < 11; round += 1) {
+      await world.pass(30_000);
+      world.wire().say({ type: "ping", timestamp: 1 });
+    }
+    world.wire().close(1006);
+    await world.pass(1_000);
+    expect(kinds()).toBe("ws sse ws sse");
+    isBarred = false;
+    world.wire().close(1006);
+    await world.pass(1_000);
+    expect(kinds()).toBe("ws sse ws sse sse");
+    world.page.tell("offline");
+    world.page.tell("online");
+    await world.pass(1_000);
+    expect(kinds()).toBe("ws sse ws sse sse ws");
+    expect(client.connection.snapshot).toMatchObject({ status: "live", transport: "ws" });
+  });
+
   it("keeps to the transport that it is told to", async () => {
     world.onDial = (wire) => wire.close(1006);
     start({ transport: "sse" });

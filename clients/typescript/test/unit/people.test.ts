@@ -102,7 +102,7 @@ function keeper(): { value: unknown; revision: number } {
     }
     const [match, none] = [headers.get("if-match"), headers.get("if-none-match")];
     if ((match !== null && match !== tag) || (none === "*" && kept.value !== undefined))
-      return new Response("", { status: 412 });
+      return Response.json({ error: { code: "conflict", message: "another revision" } }, { status: 412 });
     kept.value = method === "DELETE" ? undefined : body;
     kept.revision += 1;
     return new Response(null, { status: 204, headers: { etag: `"${kept.revision}"` } });

@@ -415,6 +415,23 @@ describe("people elsewhere", () => {
     offAgain();
   });
 
+  it("are not forgotten when they are left and watched in one turn", async () => {
+    const off = client.watch(["bob"], () => {});
+    await world.pass();
+    world.wire().say({ type: "user_status", users: [{ id: "bob", status: "away", last_online: 5 }] });
+    off();
+    const told: string[] = [];
+    const offAgain = client.watch(["bob"], ({ status }) => told.push(status));
+    expect(client.status("bob")?.status).toBe("away");
+    await world.pass();
+    expect(told).toEqual(["away"]);
+    expect([sent("watch").length, sent("unwatch").length]).toEqual([1, 0]);
+    offAgain();
+    await world.pass();
+    expect(client.status("bob")).toBeNull();
+    expect(sent("unwatch")).toEqual([{ type: "unwatch", users: ["bob"] }]);
+  });
+
   it("are listed, and the question does not outlive the connection", async () => {
     const asked = client.listUsers("r");
     await world.pass();
