@@ -1,6 +1,6 @@
 // A client: one connection, and the rooms, messages and people that share it.
 import { watchActivity } from "./activity.ts";
-import type { Client, ClientEvents, ClientOptions, Dial, Identity, Profile, Release } from "./api.ts";
+import type { Client, ClientEvents, ClientOptions, Dial, Profile, Release } from "./api.ts";
 import type { Directory } from "./directory.ts";
 import { createEmitter, type Guard } from "./emitter.ts";
 import { createEnv } from "./env.ts";
@@ -13,6 +13,7 @@ import { sessionName } from "./link/session.ts";
 import { createMessages } from "./messages/messages.ts";
 import { createRoom, type Resident } from "./room/room.ts";
 import type { Said, ServerMessage } from "./wire/messages.ts";
+import { bodyOf } from "./wire/parse.ts";
 
 /** How often a client compares its rooms with the server. */
 const CHECK_EVERY = 60_000;
@@ -22,11 +23,6 @@ function baseOf(url: string | URL): string {
   // Where pages are only prepared, nothing connects, and any address will do.
   const { protocol, host, pathname } = new URL(url, globalThis.location?.href ?? "http://localhost");
   return `${protocol.replace("ws", "http")}//${host}${pathname.replace(/\/+$/u, "")}`;
-}
-
-/** What a message says, without what only the wire has. */
-function bodyOf<Message extends ServerMessage>({ type: _, ref: __, ...body }: Message): Omit<Message, "type" | "ref"> {
-  return body;
 }
 
 /** Makes a client. It does nothing until something is asked of it, so it may be made anywhere, on a server too. */
@@ -61,15 +57,13 @@ export function createClient(options: ClientOptions): Client {
   const known = new Map<string, WeakRef<Resident>>();
   /** Aborted when the client is spent. */
   const life = new AbortController();
-  let identity: Identity | null = null;
-  let tick = 0;
   let drifts = 0;
   let session: Promise<string> | null = null;
   let isCaughtUp = false;
   let stopActivity: Release = () => {};
   let check: Release = () => {};
 
-  const selfId = (): string | null => identity?.userId ?? ownId;
+  const selfId = (): string | null => hub.identity?.userId ?? ownId;
 
   const dial = async (token: string | null): Promise<Dial> => {
     session ??= options.sessionId ? Promise.resolve(options.sessionId) : sessionName(env, base, life.signal);
@@ -105,11 +99,11 @@ export function createClient(options: ClientOptions): Client {
     isOpen,
     say,
     setPending: link.setPending,
-    identity: () => identity,
+    identity: null,
+    tick: 0,
     selfId,
     // With a token the token says who this is.
     profile: () => ({ ...profile, ...(ownId !== null && !options.token && !options.getToken && { id: ownId }) }),
-    tick: () => tick,
     resident: (room) => residents.get(room),
     drift(room, kind) {
       drifts += 1;
@@ -138,10 +132,10 @@ export function createClient(options: ClientOptions): Client {
   /** The connection is open: everything is said anew. */
   function opened(message: Said<"connected">): void {
     const { userId, sessionId, connectionId } = message;
-    identity = { userId, sessionId, connectionId };
-    tick = message.limits.tickMs ?? 33;
+    hub.identity = { userId, sessionId, connectionId };
+    hub.tick = message.limits.tickMs ?? 33;
     isCaughtUp = false;
-    emit("identity", identity);
+    emit("identity", hub.identity);
     stopActivity = watchActivity(env, options.idleAfter, (active) => say({ type: "presence:activity", active }));
     checkLater();
     for (const resident of residents.values()) resident.open();
@@ -209,7 +203,7 @@ export function createClient(options: ClientOptions): Client {
   return {
     connection: link.connection,
     get identity() {
-      return identity;
+      return hub.identity;
     },
     room(id, how = {}) {
       const resident = residentOf(id);

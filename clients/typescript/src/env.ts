@@ -6,6 +6,11 @@ import { openSocket } from "./link/socket.ts";
 /** How often a key or a pointer is worth telling, in milliseconds. */
 const USED_EVERY = 5_000;
 
+/** What tells of a page; the last four say that somebody uses it. */
+const PAGE_EVENTS = "online offline visibilitychange pagehide pageshow pointerdown pointermove keydown wheel".split(
+  " ",
+);
+
 /** Longest time that a timer takes: beyond, it would fire at once. */
 const LONGEST = 2_147_483_647;
 
@@ -26,29 +31,21 @@ export function createEnv(own: Partial<Env> = {}): Env {
 
   const subscribe = (listener: (event: PageEvent) => void): Release => {
     const off = new AbortController();
-    const listen = (
-      target: EventTarget | undefined,
-      type: string,
-      tell: (event: Event) => PageEvent | false | undefined,
-    ): void => {
-      const heard = (event: Event): void => {
-        const told = tell(event);
-        if (told) listener(told);
-      };
-      target?.addEventListener(type, heard, { signal: off.signal, passive: true, capture: true });
-    };
     let used = -USED_EVERY;
-    const touched = ({ timeStamp }: Event): PageEvent | false => {
-      if (timeStamp - used < USED_EVERY) return false;
-      used = timeStamp;
-      return "used";
+    const heard = (event: Event): void => {
+      const { type, timeStamp } = event;
+      if (type === "online" || type === "offline") listener(type);
+      else if (type === "visibilitychange") listener(document?.hidden ? "hidden" : "visible");
+      else if (event instanceof PageTransitionEvent) {
+        if (event.persisted) listener(type === "pagehide" ? "kept" : "back");
+      } else if (timeStamp - used >= USED_EVERY) {
+        used = timeStamp;
+        listener("used");
+      }
     };
-    listen(window, "online", () => "online");
-    listen(window, "offline", () => "offline");
-    listen(document, "visibilitychange", () => (document?.hidden ? "hidden" : "visible"));
-    listen(window, "pagehide", (event) => isKept(event) && "kept");
-    listen(window, "pageshow", (event) => isKept(event) && "back");
-    for (const type of ["pointerdown", "pointermove", "keydown", "wheel"]) listen(window, type, touched);
+    for (const type of PAGE_EVENTS) {
+      window?.addEventListener(type, heard, { signal: off.signal, passive: true, capture: true });
+    }
     return () => off.abort();
   };
 
@@ -91,10 +88,6 @@ export function createEnv(own: Partial<Env> = {}): Env {
     transports,
     ...own,
   };
-}
-
-function isKept(event: Event): boolean {
-  return event instanceof PageTransitionEvent && event.persisted;
 }
 
 function sessionStore(): Env["storage"] {

@@ -22,12 +22,13 @@ export interface Hub extends Pick<Emitter<ClientEvents>, "emit" | "hears"> {
   readonly isOpen: () => boolean;
   /** Says something, if the connection is open; `answered` hears what is answered to it. */
   readonly say: (message: JsonObject, answered?: Answered) => void;
-  readonly identity: () => Identity | null;
+  identity: Identity | null;
   /** Who this user is as far as is known without the server. */
   readonly selfId: () => string | null;
   /** What this user says of themselves. */
   readonly profile: () => Partial<Self>;
-  readonly tick: () => number;
+  /** How often the server hands out, in milliseconds. */
+  tick: number;
   /** A room that is held here. */
   readonly resident: (room: string) => Resident | undefined;
   readonly setPending: (pending: number) => void;
@@ -44,7 +45,7 @@ export interface Hub extends Pick<Emitter<ClientEvents>, "emit" | "hears"> {
 export interface Messages extends Pick<Client, "send"> {
   readonly resend: (room: string, id: string) => ReturnType<Room["resend"]>;
   readonly discard: (room: string, id: string) => void;
-  /** What a room shows of messages. The same list until that changes. */
+  /** What a room shows of messages. */
   readonly of: (room: string) => readonly Message[];
   /** A room has been left. */
   readonly forget: (room: string) => void;

@@ -1,30 +1,31 @@
 // Keeps what waits to be stored in the application's store, so that it outlives a reload.
-import type { ClientEvents, OutboxEntry, OutboxStore } from "../api.ts";
+import type { OutboxEntry, OutboxStore } from "../api.ts";
 import { PresenceError } from "../errors.ts";
+import type { Hub } from "../hub.ts";
 import { isObject, json } from "../wire/json.ts";
+import type { Letter } from "./outbox.ts";
 
-/** What an outbox lends to its keeper. */
-export interface Kept {
-  /** What waits now. */
-  readonly entries: () => readonly OutboxEntry[];
-  /** Takes back what was kept, oldest first. */
-  readonly restore: (entries: readonly OutboxEntry[]) => void;
-  readonly failed: (error: ClientEvents["error"]) => void;
-}
-
-/** Reads what was kept; then the function that it gives keeps what waits, once for all that changes in a turn. */
-export async function createKeeper(store: OutboxStore, { entries, restore, failed }: Kept): Promise<() => void> {
+/**
+ * Reads what was kept, and puts each of it before what waits. Then the function that it gives keeps what waits, once for
+ * all that changes in a turn.
+ */
+export async function createKeeper(
+  store: OutboxStore,
+  hub: Pick<Hub, "emit">,
+  pending: () => readonly Letter[],
+  putFirst: (entry: OutboxEntry) => void,
+): Promise<() => void> {
   const attempt = async (what: () => Promise<void>): Promise<void> => {
     try {
       await what();
     } catch (cause) {
-      failed(new PresenceError("unknown", "the outbox's store has failed", { cause }));
+      hub.emit("error", new PresenceError("unknown", "the store of the outbox has failed", { cause }));
     }
   };
   let isSaving = false;
   await attempt(async () => {
     const kept: unknown = await store.load();
-    restore(Array.isArray(kept) ? kept.flatMap(readEntry) : []);
+    if (Array.isArray(kept)) kept.flatMap(readEntry).reverse().forEach(putFirst);
   });
   return () => {
     if (isSaving) return;
@@ -32,7 +33,7 @@ export async function createKeeper(store: OutboxStore, { entries, restore, faile
     attempt(async () => {
       await null;
       isSaving = false;
-      await store.save(entries());
+      await store.save(pending().map(({ message: { room, id, data, timestamp } }) => ({ room, id, data, timestamp })));
     });
   };
 }

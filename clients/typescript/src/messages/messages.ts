@@ -2,6 +2,7 @@
 import type { Message, StoredMessage } from "../api.ts";
 import type { Hub, Messages } from "../hub.ts";
 import type { StreamItem } from "../wire/messages.ts";
+import { bodyOf } from "../wire/parse.ts";
 import { messageOf } from "./message.ts";
 import { createOutbox } from "./outbox.ts";
 import { createStreams } from "./streams.ts";
@@ -17,10 +18,8 @@ function isStored(message: Message): message is StoredMessage {
 export function createMessages(hub: Hub): Messages {
   /** What is stored, by room, in the order of places. */
   const logs = new Map<string, readonly StoredMessage[]>();
-  const shown = new Map<string, readonly Message[]>();
 
   const changed = (room: string): void => {
-    shown.delete(room);
     hub.resident(room)?.changed();
     hub.setPending(outbox.pending());
   };
@@ -48,8 +47,8 @@ export function createMessages(hub: Hub): Messages {
     const { room } = item;
     const resident = hub.resident(room);
     if (item.type === "thread_invitation") {
-      const { invitedBy, userName, timestamp } = item;
-      hub.emit("invitation", { room, invitedBy, userName, timestamp });
+      const { inbox: _, seq: __, ...invitation } = bodyOf(item);
+      hub.emit("invitation", invitation);
       return hub.hears("invitation");
     }
     if (!resident && !hub.hears("message")) return false;
@@ -68,15 +67,8 @@ export function createMessages(hub: Hub): Messages {
     ...outbox,
     ...streams,
     send: (room, data, how) => outbox.send(room, data, how?.id),
-    of(room) {
-      const list = shown.get(room) ?? [...(logs.get(room) ?? []), ...outbox.of(room)];
-      shown.set(room, list);
-      return list;
-    },
-    forget(room) {
-      logs.delete(room);
-      shown.delete(room);
-    },
+    of: (room) => [...(logs.get(room) ?? []), ...outbox.of(room)],
+    forget: (room) => logs.delete(room),
     lost() {
       outbox.lost();
       streams.lost();

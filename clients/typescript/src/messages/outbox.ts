@@ -5,6 +5,7 @@ import type { Hub } from "../hub.ts";
 import { AGAIN, isPassing } from "../room/mine.ts";
 import { json } from "../wire/json.ts";
 import type { ServerMessage } from "../wire/messages.ts";
+import { ownMessage } from "./message.ts";
 
 /** How many may wait. */
 const MOST = 500;
@@ -23,7 +24,8 @@ export interface Outbox {
   readonly clear: () => void;
 }
 
-interface Letter {
+/** A message on its way. */
+export interface Letter {
   message: Message;
   isFlying: boolean;
   readonly promise: Promise<StoredMessage>;
@@ -59,18 +61,7 @@ export function createOutbox(
     });
     // Nobody has to listen: what fails is shown as failed.
     promise.catch(() => {});
-    const { room, id, data, timestamp } = entry;
-    const message: Message = {
-      key: id,
-      room,
-      id,
-      userId: hub.selfId(),
-      userName: hub.profile().name ?? null,
-      data,
-      timestamp,
-      own: true,
-      delivery: { state: "pending" },
-    };
+    const message = ownMessage(entry, hub.selfId(), hub.profile().name ?? null, { state: "pending" });
     return { message, isFlying: false, promise, resolve, reject };
   };
 
@@ -139,17 +130,14 @@ export function createOutbox(
 
   const keep = async (store: OutboxStore): Promise<() => void> => {
     const { createKeeper } = await import("./keeper.ts");
-    return createKeeper(store, {
-      entries: () => pending().map(({ message: { room, id, data, timestamp } }) => ({ room, id, data, timestamp })),
-      restore(entries) {
-        // What was kept is older than what was sent since.
-        const kept = entries.filter(({ room, id }) => !find(room, id)).map(write);
-        letters = [...kept, ...letters];
-        for (const { message } of kept) note(message.room);
-        flush();
-      },
-      failed: (error) => hub.emit("error", error),
+    const save = await createKeeper(store, hub, pending, (entry) => {
+      if (find(entry.room, entry.id)) return;
+      // What was kept is older than what was sent since.
+      letters = [write(entry), ...letters];
+      note(entry.room);
     });
+    flush();
+    return save;
   };
   const keeper = options.outboxStore && keep(options.outboxStore);
 

@@ -3,6 +3,8 @@ import type { Dropped, JsonObject, Release } from "../api.ts";
 import type { Hub } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
 import type { Said, ServerMessage, StreamItem } from "../wire/messages.ts";
+import { bodyOf } from "../wire/parse.ts";
+import { keyOf } from "./message.ts";
 
 /** How many of the latest items of a stream are remembered by name. */
 const REMEMBERED = 1_000;
@@ -36,16 +38,12 @@ interface Stream {
 /** Something that has a place in a stream. */
 type Placed = StreamItem | ({ readonly type: "messages_dropped" } & Dropped);
 
-/** Where it ends; a loss has no name. */
+/** Where it begins and ends, and what tells it from others at the same place. */
 function placeOf(item: Placed): { room: string; first: number; last: number; name: string } {
-  switch (item.type) {
-    case "messages_dropped":
-      return { room: item.room, first: item.fromSeq, last: item.toSeq, name: "" };
-    case "thread_invitation":
-      return { room: item.inbox, first: item.seq, last: item.seq, name: item.room };
-    case "message_created":
-      return { room: item.room, first: item.seq, last: item.seq, name: JSON.stringify([item.userId, item.id]) };
-  }
+  const isLoss = item.type === "messages_dropped";
+  const [first, last] = isLoss ? [item.fromSeq, item.toSeq] : [item.seq, item.seq];
+  const room = "inbox" in item ? item.inbox : item.room;
+  return { room, first, last, name: "id" in item ? keyOf(item) : item.room };
 }
 
 /** `take` gets each item. If it says false, nobody wants the item, and it is left to the server. */
@@ -96,8 +94,7 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
     }
     if (last > stream.place) {
       if (item.type === "messages_dropped") {
-        const { count, fromSeq, toSeq, reason } = item;
-        const dropped = { room, count, fromSeq, toSeq, reason };
+        const dropped = bodyOf(item);
         hub.resident(room)?.emit("dropped", dropped);
         hub.emit("dropped", dropped);
       } else if (isKnown || take(item)) remember(stream, last, name);
@@ -168,7 +165,7 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
       }
     },
     own(room, seq, id) {
-      remember(streamOf(room), seq, JSON.stringify([hub.selfId(), id]));
+      remember(streamOf(room), seq, keyOf({ userId: hub.selfId(), id }));
     },
     sync(done) {
       if (!held) return done();

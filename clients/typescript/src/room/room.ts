@@ -60,7 +60,7 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
   const mine = createMine(env, {
     isIn: () => hub.isOpen() && isLive(),
     isAlone: () => roster.users().every((user) => user.id === hub.selfId() && user.connectionCount < 2),
-    tick: hub.tick,
+    tick: () => hub.tick,
     say,
     changed: (when) => view.changed(when),
     refused: (error) => emit("error", error),
@@ -73,29 +73,30 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
 
   const show = (before: RoomSnapshot | undefined): RoomSnapshot => {
     const userId = hub.selfId();
-    const me = keep<Me>(before?.me, {
-      id: userId,
-      sessionId: hub.identity()?.sessionId ?? null,
-      user: roster.user(userId ?? "") ?? null,
-      state: mine.state(),
-      cursor: mine.cursor(),
-      typing: mine.isTyping(),
-    });
-    const users = keep(before?.users, roster.users());
+    const sessionId = hub.identity?.sessionId ?? null;
+    const users = roster.users();
     const others = users.filter((user) => user.id !== userId);
-    const typists = others.filter((user) => typing.includes(user.id));
-    const next = Object.freeze({
+    return keep(before, {
       id,
       status,
       stale: status.kind === "stale",
-      users,
+      users: keep(before?.users, users),
       others: keep(before?.others, others),
-      me,
-      cursors: keep(before?.cursors, roster.cursors(userId, me.sessionId)),
-      typing: keep(before?.typing, typists),
-      messages: messages.of(id),
+      me: keep<Me>(before?.me, {
+        id: userId,
+        sessionId,
+        user: roster.user(userId) ?? null,
+        state: mine.state(),
+        cursor: mine.cursor(),
+        typing: mine.isTyping(),
+      }),
+      cursors: keep(before?.cursors, roster.cursors(userId, sessionId)),
+      typing: keep(
+        before?.typing,
+        others.filter((user) => typing.includes(user.id)),
+      ),
+      messages: keep(before?.messages, messages.of(id)),
     });
-    return keep(before, next);
   };
 
   const view = createView(env, hub.guard, show);
@@ -114,8 +115,8 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
 
   /** What the server has of this session is in the roster now. */
   const confirm = (): void => {
-    const self = hub.identity();
-    const own = roster.user(self?.userId ?? "")?.sessions.find(({ sessionId }) => sessionId === self?.sessionId);
+    const { userId, sessionId } = hub.identity ?? {};
+    const own = roster.user(userId)?.sessions.find((session) => session.sessionId === sessionId);
     if (own) mine.confirm(own.state);
   };
 

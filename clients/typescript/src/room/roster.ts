@@ -20,7 +20,7 @@ export interface Roster {
   /** From where to go on; `null` while nothing is known. */
   readonly since: () => { readonly epoch: string; readonly version: number } | null;
   readonly digest: () => string;
-  readonly user: (id: string) => User | undefined;
+  readonly user: (id: string | null | undefined) => User | undefined;
   /** By the time they came. */
   readonly users: () => readonly User[];
   /** All but one session's own. Each is the same object until it moves, or its user changes. */
@@ -86,7 +86,7 @@ export function createRoster(): Roster {
   return {
     since: () => (epoch === null ? null : { epoch, version }),
     digest: () => digestOf(users.values()),
-    user: (id) => users.get(id),
+    user: (id) => users.get(id ?? ""),
     users: () => [...users.values()],
     cursors(userId, sessionId) {
       const all: RemoteCursor[] = [];

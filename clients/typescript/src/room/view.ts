@@ -24,7 +24,7 @@ export function createView(env: Env, guard: Guard, build: (before: RoomSnapshot 
 
   return {
     snapshot() {
-      if (isStale || !shown) shown = build(shown);
+      if (isStale || !shown) shown = Object.freeze(build(shown));
       isStale = false;
       return shown;
     },

@@ -49,8 +49,8 @@ export function same(one: unknown, other: unknown): boolean {
 }
 
 /** What was before, if all that it has is the very same as in what comes next: things stay the same objects. */
-export function keep<Value extends object>(before: Value | undefined, next: Value): Value {
-  if (!before) return next;
+export function keep<Value>(before: Value | undefined, next: Value): Value {
+  if (typeof before !== "object" || typeof next !== "object" || !before || !next) return next;
   const [old, own] = [Object.values(before), Object.values(next)];
   return old.length === own.length && own.every((value, at) => value === old[at]) ? before : next;
 }

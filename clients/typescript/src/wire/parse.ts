@@ -83,6 +83,15 @@ export function parse(line: string): ServerMessage {
     : { type: "unknown", ref, message: jsonObject(from) };
 }
 
+/** What a message says, without what only the wire has. */
+export function bodyOf<Message extends { type: unknown; ref?: unknown }>({
+  type: _,
+  ref: __,
+  ...body
+}: Message): Omit<Message, "type" | "ref"> {
+  return body;
+}
+
 /** What a line says; nothing if it is no JSON object. */
 export function jsonOf(line: string): Fields {
   try {
