@@ -1,7 +1,6 @@
 // Builds the package: one ES module for each entry of `exports`, one for what they share, and one for each part that is
 // only loaded when it is needed.
 import { existsSync, readFileSync } from "node:fs";
-import { minify } from "terser";
 import { defineConfig, type Plugin, type UserConfig } from "vite";
 
 // Each entry of the package, by the name of its file in `dist`. What is not written yet is left out.
@@ -13,6 +12,10 @@ const entries = new Map([
   ["parts", "src/react/parts/index.ts"],
 ]);
 
+/** What every page loads, in one file: all but what is loaded when it is needed. */
+const CORE =
+  /src\/(?:(?:client|activity|emitter|env|errors|load)\.ts|(?:room|wire|link|messages)\/(?!stream\.|events\.|keeper\.))/u;
+
 /** The stylesheet of the parts goes along as it is: who wants other looks can read it. */
 const stylesheet: Plugin = {
   name: "stylesheet",
@@ -22,23 +25,8 @@ const stylesheet: Plugin = {
   },
 };
 
-/** A second minifier still finds something: what it leaves is renamed by the first. */
-const smaller: Plugin = {
-  name: "smaller",
-  async renderChunk(chunk) {
-    const { code = "", map } = await minify(chunk, {
-      module: true,
-      ecma: 2020,
-      compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true },
-      mangle: false,
-      sourceMap: { asObject: true },
-    });
-    return { code, map: typeof map === "object" ? JSON.stringify(map) : null };
-  },
-};
-
 const config: UserConfig = defineConfig({
-  plugins: [stylesheet, smaller],
+  plugins: [stylesheet],
   build: {
     target: "es2022",
     sourcemap: true,
@@ -53,7 +41,11 @@ const config: UserConfig = defineConfig({
         // The React entries say "use client", and that is kept.
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
       },
-      output: { chunkFileNames: "shared-[name].js", minify: true },
+      output: {
+        chunkFileNames: "shared-[name].js",
+        minify: true,
+        codeSplitting: { groups: [{ name: "core", test: CORE }] },
+      },
     },
   },
 });

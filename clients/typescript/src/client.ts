@@ -7,9 +7,9 @@ import { createEnv } from "./env.ts";
 import { PresenceError } from "./errors.ts";
 import type { Hub } from "./hub.ts";
 import { createCredentials } from "./link/credentials.ts";
-import { backoff } from "./link/endings.ts";
 import { createLink } from "./link/link.ts";
 import { sessionName } from "./link/session.ts";
+import { load } from "./load.ts";
 import { createMessages } from "./messages/messages.ts";
 import { createRoom, type Resident } from "./room/room.ts";
 import type { Said, ServerMessage } from "./wire/messages.ts";
@@ -82,8 +82,7 @@ export function createClient(options: ClientOptions): Client {
     opened,
     received,
     lost,
-    state: (snapshot) => emit("state", snapshot),
-    error: (error) => emit("error", error),
+    emit,
   });
   const { say, isOpen } = link;
   const connect = (): void => {
@@ -96,9 +95,7 @@ export function createClient(options: ClientOptions): Client {
     guard,
     emit,
     hears,
-    isOpen,
-    say,
-    setPending: link.setPending,
+    ...link,
     identity: null,
     tick: 0,
     selfId,
@@ -123,8 +120,8 @@ export function createClient(options: ClientOptions): Client {
 
   /** People elsewhere, once somebody has asked for them. */
   let directory: Directory | null = null;
-  const loadDirectory = async (): Promise<Directory> => {
-    const { createDirectory } = await import("./directory.ts");
+  const loadDirectory = async (tries?: number): Promise<Directory> => {
+    const { createDirectory } = await load(env, () => import("./directory.ts"), tries);
     directory ??= createDirectory(hub);
     return directory;
   };
@@ -214,26 +211,18 @@ export function createClient(options: ClientOptions): Client {
     watch(userIds, handler) {
       connect();
       if (directory) return directory.watch(userIds, handler);
-      let release: Release = () => {};
-      const begin = async (tries: number): Promise<void> => {
-        try {
-          const { watch } = await loadDirectory();
-          release();
-          if (!isOver) release = watch(userIds, handler);
-        } catch {
-          // The page's own server may be away, too.
-          release = env.after(backoff(tries, env.random), () => begin(tries + 1));
-        }
-      };
       let isOver = false;
-      begin(1);
+      let release: Release = () => {};
+      loadDirectory().then(({ watch }) => {
+        if (!isOver) release = watch(userIds, handler);
+      });
       return () => {
         isOver = true;
         release();
       };
     },
     status: (userId) => directory?.status(userId) ?? null,
-    listUsers: async (room) => (await loadDirectory()).listUsers(room),
+    listUsers: async (room) => (await loadDirectory(1)).listUsers(room),
     send(room, data, how) {
       connect();
       return messages.send(room, data, how);
@@ -241,7 +230,7 @@ export function createClient(options: ClientOptions): Client {
     updateProfile,
     rename: (name) => updateProfile({ name }),
     async request(...call) {
-      const { request } = await import("./request.ts");
+      const { request } = await load(env, () => import("./request.ts"), 1);
       return request({ env, base, credentials, userId: selfId() }, ...call);
     },
     connect,

@@ -37,11 +37,11 @@ export function createCredentials({ token: given, getToken }: ClientOptions, env
   const ask = async (reason: TokenRequest["reason"], signal: AbortSignal): Promise<string> => {
     try {
       const next: unknown = await getToken?.({ reason, signal });
-      if (typeof next !== "string" || !next) throw new TypeError("getToken gave no token");
+      if (typeof next !== "string" || !next) throw new TypeError("not a token");
       token = next;
       return next;
     } catch (cause) {
-      throw new PresenceError("token", "no token could be had", { cause });
+      throw new PresenceError("token", "no token", { cause });
     }
   };
 

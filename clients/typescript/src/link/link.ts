@@ -1,9 +1,9 @@
 // The connection: back by itself when it is lost, and quiet when it is told to stay away.
 import type {
+  ClientEvents,
   ClientOptions,
   ClosedReason,
   Connection,
-  ConnectionSnapshot,
   Dial,
   Env,
   PageEvent,
@@ -12,7 +12,7 @@ import type {
   Transport,
   TransportKind,
 } from "../api.ts";
-import type { Guard } from "../emitter.ts";
+import type { Emitter, Guard } from "../emitter.ts";
 import { PresenceError } from "../errors.ts";
 import type { Hub } from "../hub.ts";
 import type { Answered, Said, ServerMessage } from "../wire/messages.ts";
@@ -49,8 +49,7 @@ export interface LinkHost {
   readonly received: (message: ServerMessage) => void;
   /** It is not open any more. */
   readonly lost: () => void;
-  readonly state: (snapshot: ConnectionSnapshot) => void;
-  readonly error: (error: PresenceError) => void;
+  readonly emit: Emitter<ClientEvents>["emit"];
 }
 
 export interface Link extends Pick<Hub, "isOpen" | "say" | "setPending"> {
@@ -64,7 +63,8 @@ export interface Link extends Pick<Hub, "isOpen" | "say" | "setPending"> {
 
 export function createLink(host: LinkHost): Link {
   const { options, env, credentials } = host;
-  const { now, set, subscribe } = createStanding(options.poorRtt, host.guard, host.state);
+  const { now, set, subscribe } = createStanding(options.poorRtt, host.guard, (state) => host.emit("state", state));
+  const fail = (error: PresenceError): void => host.emit("error", error);
   const kinds = [...env.transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
   /** Who waits for the answer to what: every direct answer repeats the `ref` of its question. */
   const asked = new Map<unknown, Answered>();
@@ -117,11 +117,11 @@ export function createLink(host: LinkHost): Link {
   async function open(): Promise<void> {
     const [transport] = ways;
     const opens = transport && env.transports.get(transport);
-    if (!opens) return stay("refused", new PresenceError("connection", "there is no way to connect from here"));
+    if (!opens) return stay("refused", new PresenceError("connection", "no way to connect"));
     abort = new AbortController();
     const { signal } = abort;
     set({ status: "connecting", transport });
-    timer = env.after(CONNECT_TIME, () => closed(1006, "the server did not answer in time"));
+    timer = env.after(CONNECT_TIME, () => closed(1006, "no answer in time"));
     try {
       const dial = await host.dial(await credentials.get(reason, signal));
       if (signal.aborted) return;
@@ -141,7 +141,7 @@ export function createLink(host: LinkHost): Link {
     try {
       message = parse(line);
     } catch (error) {
-      if (error instanceof PresenceError) host.error(error);
+      if (error instanceof PresenceError) fail(error);
       return;
     }
     const { type, ref } = message;
@@ -181,8 +181,8 @@ export function createLink(host: LinkHost): Link {
     patience = message.heartbeatMs + (message.limits.heartbeatTimeoutMs ?? 10_000);
     renewal = credentials.renewInTime((token) => {
       wire?.renew(token);
-      say({ type: "auth", token }, (answer) => answer.type === "error" && host.error(answer.error));
-    }, host.error);
+      say({ type: "auth", token }, (answer) => answer.type === "error" && fail(answer.error));
+    }, fail);
     set({ status: "syncing", transport });
     watch();
     host.opened(message);
@@ -191,7 +191,7 @@ export function createLink(host: LinkHost): Link {
   /** A server that says nothing for longer than its heartbeat is gone, whatever the wire believes. */
   function watch(): void {
     timer();
-    timer = env.after(patience, () => closed(1006, "the server has gone silent"));
+    timer = env.after(patience, () => closed(1006, "the server is silent"));
   }
 
   function closed(code: number, why: string | null, after: number | undefined = retryAfter): void {
@@ -228,7 +228,7 @@ export function createLink(host: LinkHost): Link {
   /** Waits for the page to say that it is worth a try. */
   function pause(): void {
     drop(PAUSE);
-    set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "there is no network") });
+    set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "no network") });
   }
 
   /** Lets go for good, and hears no more of the page. */
@@ -241,7 +241,7 @@ export function createLink(host: LinkHost): Link {
   function stay(why: ClosedReason, error: PresenceError | null): void {
     end();
     set({ status: "closed", reason: why, error });
-    if (error) host.error(error);
+    if (error) fail(error);
   }
 
   function pageEvent(event: PageEvent): void {

@@ -2,6 +2,7 @@
 import type { Json, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
 import { PresenceError } from "../errors.ts";
 import type { Hub } from "../hub.ts";
+import { load } from "../load.ts";
 import { AGAIN, isPassing } from "../room/mine.ts";
 import { json } from "../wire/json.ts";
 import type { ServerMessage } from "../wire/messages.ts";
@@ -129,7 +130,7 @@ export function createOutbox(
   };
 
   const keep = async (store: OutboxStore): Promise<() => void> => {
-    const { createKeeper } = await import("./keeper.ts");
+    const { createKeeper } = await load(env, () => import("./keeper.ts"));
     const save = await createKeeper(store, hub, pending, (entry) => {
       if (find(entry.room, entry.id)) return;
       // What was kept is older than what was sent since.
@@ -145,12 +146,12 @@ export function createOutbox(
     send(room, data, id = env.uniqueId()) {
       const known = find(room, id);
       if (known) return known.promise;
-      if (pending().length >= (options.outboxMax ?? MOST)) return refuse("outbox_full", "too many messages wait");
+      if (pending().length >= (options.outboxMax ?? MOST)) return refuse("outbox_full", "too many wait");
       return post(write({ room, id, data: json(data), timestamp: env.now() }));
     },
     resend(room, id) {
       const letter = find(room, id);
-      if (!letter) return refuse("not_found", "there is no such message");
+      if (!letter) return refuse("not_found", "no such message");
       if (isPending(letter)) return letter.promise;
       letters = letters.filter((one) => one !== letter);
       return post(write(letter.message));
@@ -170,7 +171,7 @@ export function createOutbox(
       again();
       for (const letter of letters) {
         remove(letter);
-        letter.reject(new PresenceError("cancelled", "the client was disconnected for good"));
+        letter.reject(new PresenceError("cancelled", "disconnected for good"));
       }
     },
   };

@@ -10,7 +10,7 @@ export type Read<Value> = (value: unknown, name: string) => Value;
 function only<Value>(isGood: (value: unknown) => value is Value): Read<Value> {
   return (value, name) => {
     if (isGood(value)) return value;
-    throw new PresenceError("bad_answer", `the server said no good ${name}`, { field: name });
+    throw new PresenceError("bad_answer", `the server said a bad ${name}`, { field: name });
   };
 }
 
@@ -55,7 +55,7 @@ const cursor: Read<Cursor | null> = (value) => {
 const presence: Read<User["status"]> = (value) => (value === "away" ? value : "online");
 const standing: Read<UserStatus["status"]> = (value) => (value === "away" || value === "online" ? value : "offline");
 
-const session = "sessionId connectedAt:n active:active state:state cursor:cursor";
+const session = "sessionId connectedAt:n active:flag state:state cursor:cursor";
 const user = `id name color avatar? email? joinedAt:n lastSeen:n status:presence connectionCount:n sessions:sessions`;
 
 /** The shape of a message that the server keeps. */
@@ -79,7 +79,6 @@ const KINDS: { readonly [kind: string]: Read<unknown> } = {
   presence,
   standing,
   flag: (value) => value === true,
-  active: (value) => value !== false,
   texts: list(text),
   state: (value, name) => jsonObject(objects(value, name)),
   cause: (value) => CAUSES.find((cause) => cause === value) ?? "unknown",
