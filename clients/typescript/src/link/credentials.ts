@@ -1,7 +1,7 @@
 // The token: asked for when it is needed, kept while it is good, and renewed before it ends.
 import type { ClientOptions, Env, Release, TokenRequest } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import { field, isObject } from "../wire/fields.ts";
+import { type Fields, field, isObject } from "../wire/fields.ts";
 
 /** How long before its end a token is not worth connecting with, and how soon a renewal that failed is tried again. */
 const SPARE = 10_000;
@@ -17,16 +17,22 @@ export interface Credentials {
   readonly renewInTime: (use: (token: string) => void, failed: (error: PresenceError) => void) => Release;
 }
 
-/** When a token ends, in Unix milliseconds; `null` if it does not say. Nothing is proven by reading it. */
-function endOf(token: string): number | null {
+/** What a token says, if it can be read. Nothing is proven by reading it. */
+export function claimsOf(token: string): Fields | null {
   try {
     const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const claims: unknown = JSON.parse(atob(payload));
-    const end = isObject(claims) ? field(claims, "exp") : null;
-    return typeof end === "number" ? end * 1000 : null;
+    return isObject(claims) ? claims : null;
   } catch {
     return null;
   }
+}
+
+/** When a token ends, in Unix milliseconds; `null` if it does not say. */
+function endOf(token: string): number | null {
+  const claims = claimsOf(token);
+  const end = claims && field(claims, "exp");
+  return typeof end === "number" ? end * 1000 : null;
 }
 
 export function createCredentials(options: ClientOptions, env: Env): Credentials {

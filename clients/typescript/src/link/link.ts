@@ -71,7 +71,8 @@ export function createLink(host: LinkHost): Link {
   const { options, env, credentials } = host;
   const standing = createStanding(options.poorRtt ?? POOR_RTT, host.guard, host.state);
   const answers = createAnswers();
-  const kinds = [...env.transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
+  const transports = options.tabs?.(env) ?? env.transports;
+  const kinds = [...transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
   let wire: Transport | null = null;
   /** Ends the present try to connect, or connection: whatever still comes of it is not heard. */
   let abort = new AbortController();
@@ -116,7 +117,7 @@ export function createLink(host: LinkHost): Link {
 
   async function open(): Promise<void> {
     const [transport] = ways;
-    const opens = transport && env.transports.get(transport);
+    const opens = transport && transports.get(transport);
     if (!opens) return stay("refused", new PresenceError("connection", "there is no way to connect from here"));
     const own = new AbortController();
     abort = own;
