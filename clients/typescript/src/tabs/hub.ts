@@ -1,13 +1,14 @@
 // One connection that several tabs share: what each says goes out, and what the server says goes to whom it concerns.
 import type { Env, Json, JsonObject, Release, Transport, TransportEvents } from "../api.ts";
 import { isObject, jsonObject } from "../wire/fields.ts";
+import { createLanes } from "./lanes.ts";
 import { createSeats, type Seat } from "./seats.ts";
 
 /** How long a tab that is gone is waited for, which may be a reload: as long as the server waits. */
 const RELOAD_TIME = 3_000;
 
-/** How long the answer to a sync may take before the next one may go. */
-const SYNC_TIME = 10_000;
+/** How long an answer may take before the next question of its kind is asked. */
+const ANSWER_TIME = 10_000;
 
 /** What a hub needs of the tab that it is in. */
 export interface HubHost {
@@ -38,6 +39,9 @@ const HISTORY: ReadonlySet<unknown> = new Set([
   "presence:userUpdated",
 ]);
 
+/** What ends an answer of several messages, and all others. */
+const FINAL: ReadonlySet<unknown> = new Set(["presence:currentUsers", "presence:synced", "sync_result", "error"]);
+
 /** What has a place in a stream. */
 const STREAMED: ReadonlySet<unknown> = new Set(["message_created", "thread_invitation", "messages_dropped"]);
 
@@ -62,10 +66,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
   const going = new Map<string, Release>();
   /** Messages that are on their way to be stored, by `ref`: the other tabs have to hear of them from here. */
   const letters = new Map<string, JsonObject>();
-  /** Syncs that wait: the server answers one at a time. */
-  let syncs: readonly JsonObject[] = [];
-  let syncing: unknown = null;
-  let syncEnds: Release = () => {};
+  const lanes = createLanes(env, ANSWER_TIME, (message) => wire.send(message));
   /** What the server has said first, and when. */
   let greeting: { readonly message: JsonObject; readonly at: number } | null = null;
   let userId: Json = null;
@@ -79,26 +80,6 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     );
   };
 
-  const put = (message: JsonObject): void => {
-    if (message["type"] !== "sync") return wire.send(message);
-    syncs = [...syncs, message];
-    sync();
-  };
-
-  const sync = (): void => {
-    const [next, ...rest] = syncs;
-    if (syncing !== null || !next) return;
-    syncs = rest;
-    syncing = next["ref"];
-    const done = (): void => {
-      syncEnds();
-      syncing = null;
-      sync();
-    };
-    syncEnds = env.after(SYNC_TIME, done);
-    wire.send(next);
-  };
-
   /** A tab that comes later hears what it would have heard had it come first: the greeting, and what nobody has taken. */
   const greet = (seat: Seat): void => {
     if (!greeting) return;
@@ -106,7 +87,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     const time = Number(message["server_time"]) + env.now() - at;
     give([seat], { ...message, server_time: time });
     seat.held = [];
-    put({ type: "sync", ref: `0 ${seat.number}` });
+    lanes.put({ type: "sync", ref: `0 ${seat.number}` });
   };
 
   /** The answer to what was asked for a tab that came later: as if the server had delivered it. */
@@ -117,7 +98,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     for (const item of [...messages, ...dropped].sort((a, b) => place(a) - place(b))) give([seat], item);
     const { more, cursors, timestamp } = answer;
     if (more === true && cursors !== undefined && timestamp !== undefined)
-      return put({ type: "sync", cursors, since: timestamp, ref: `0 ${seat.number}` });
+      return lanes.put({ type: "sync", cursors, since: timestamp, ref: `0 ${seat.number}` });
     const held = seat.held ?? [];
     seat.held = null;
     for (const item of held) give([seat], item);
@@ -163,11 +144,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
 
   const answered = (message: JsonObject, ref: string): void => {
     const [number = "", own = ""] = ref.split(/ (.*)/su);
-    if (ref === syncing) {
-      syncEnds();
-      syncing = null;
-      sync();
-    }
+    if (FINAL.has(message["type"])) lanes.answered(ref);
     if (number === "0") {
       const seat = seats.numbered(Number(own));
       if (seat) deliver(seat, message);
@@ -217,7 +194,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
   const remove = (seat: Seat): void => {
     going.get(seat.tab)?.();
     going.delete(seat.tab);
-    seats.remove(seat).forEach(put);
+    seats.remove(seat).forEach(lanes.put);
   };
 
   return {
@@ -237,7 +214,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
         if (type === "message") letters.set(ref, one);
         // What goes beside the connection takes it too.
         if (type === "auth" && typeof token === "string") wire.renew(token);
-        put({ ...one, ref });
+        lanes.put({ ...one, ref });
       }
     },
     detach(tab, forGood) {
@@ -253,7 +230,7 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     isShared: () => seats.all().length - going.size > 1,
     close(code) {
       for (const stop of going.values()) stop();
-      syncEnds();
+      lanes.clear();
       wire.close(code);
     },
   };

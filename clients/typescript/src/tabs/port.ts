@@ -6,10 +6,10 @@ import type { Channel, Outside } from "./outside.ts";
 import { type Word, wordOf } from "./words.ts";
 
 /** How often a tab that follows looks whether it has heard of the one that leads. */
-const LOOK_EVERY = 2_000;
+const LOOK_EVERY = 1_500;
 
-/** At which look in vain the tab that leads is taken for frozen. At the first one it is asked. */
-const PATIENCE = 3;
+/** At which look since then it asks, and at which it takes the one that leads for frozen. */
+const [ASK, STEAL] = [2, 4];
 
 /** What ends a connection that goes on in another tab. */
 const MOVED = 1012;
@@ -142,8 +142,8 @@ export function openPort({ env, outside, group, kind, open }: Harbour, dial: Dia
   const look = (): void => {
     timer = env.after(LOOK_EVERY * (0.75 + env.random() / 2), () => {
       silent += 1;
-      if (silent === 1) say({ kind: "open", tab });
-      if (silent === PATIENCE) wait(true);
+      if (silent === ASK) say({ kind: "open", tab });
+      if (silent === STEAL) wait(true);
       look();
     });
   };

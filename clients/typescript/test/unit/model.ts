@@ -174,6 +174,7 @@ export function createModel(world: World, room = "r", me = "ann"): Model {
   world.onDial = (opened) => {
     if (model.isDown) return opened.close(1006);
     const old = wire;
+    stopPings();
     wire = opened;
     // A newer connection has the session.
     old?.close(4409);

@@ -50,6 +50,7 @@ export function createBrowser(world: World): Browser {
     const tab = {};
     const own = new Map<Request, string>();
     const wires = new Set<Transport>();
+    const timers = new Set<Release>();
     const listeners = new Set<(event: PageEvent) => void>();
     let isVisible = true;
     let state: "runs" | "frozen" | "closed" = "runs";
@@ -101,9 +102,14 @@ export function createBrowser(world: World): Browser {
 
     const after = (milliseconds: number, callback: () => void): Release => {
       let isOver = false;
-      const stop = world.env.after(milliseconds, () => happen(() => isOver || callback()));
+      const stop = world.env.after(milliseconds, () => {
+        timers.delete(stop);
+        happen(() => isOver || callback());
+      });
+      timers.add(stop);
       return () => {
         isOver = true;
+        timers.delete(stop);
         stop();
       };
     };
@@ -154,6 +160,7 @@ export function createBrowser(world: World): Browser {
       close() {
         state = "closed";
         due = [];
+        for (const stop of timers) stop();
         for (const wire of wires) wire.close(1001);
         for (const [request, name] of own) drop(name, request);
       },
