@@ -40,6 +40,9 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
   let context: BrowserContext;
   let bob: Client;
   let room: Room;
+  /** A room of its own for each test. */
+  let name: string;
+  let rooms = 0;
   /** Who has left, as bob hears it. */
   let left: [string, LeaveCause][];
 
@@ -60,7 +63,8 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
   beforeEach(async () => {
     context = await browser.newContext();
     bob = person("bob");
-    room = bob.room("doc");
+    name = `doc-${++rooms}`;
+    room = bob.room(name);
     left = [];
     room.on("leave", ({ user, cause }) => left.push([user.id, cause]));
     await until("bob is in the room", () => room.snapshot.status.kind === "live");
@@ -76,7 +80,7 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
 
   const open = async (transport: string): Promise<Page> => {
     const page = await context.newPage();
-    const query = new URLSearchParams({ server: server.url, transport });
+    const query = new URLSearchParams({ server: server.url, transport, room: name });
     await page.goto(`${pages.url}?${query}`);
     return page;
   };
@@ -89,6 +93,12 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
   const got = (tabs: readonly Page[]): Promise<readonly unknown[][]> =>
     Promise.all(tabs.map((page) => page.evaluate(() => [...window.tab.got])));
 
+  /** The tab that has the connection. */
+  const leader = async (tabs: readonly Page[]): Promise<Page | undefined> => {
+    for (const tab of tabs) if (await tab.evaluate(() => window.tab.leads())) return tab;
+    return undefined;
+  };
+
   /** How many connections ann has: all but bob's. */
   const connections = async (): Promise<number> => {
     const stats: unknown = await (await fetch(`${server.url}/v1/stats`)).json();
@@ -98,7 +108,7 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
   /** Waits until the server has made up its mind about whoever is gone now. */
   const grace = async (): Promise<void> => {
     const cid = person("cid");
-    cid.room("doc");
+    cid.room(name);
     await until("cid is there", () => room.users.some((user) => user.id === "cid"));
     // Ended as a tab that is closed ends it.
     cid.disable();
@@ -108,38 +118,63 @@ describe.skipIf(!existsSync(executablePath))("seven tabs", () => {
     cid.disconnect({ permanent: true });
   };
 
-  test.each(["sse", "ws"])("share one connection over %s, whichever of them closes or freezes", async (transport) => {
-    const tabs: Page[] = [];
-    for (let count = 0; count < TABS; count += 1) tabs.push(await open(transport));
-    await allLive(tabs);
-    expect(await connections()).toBe(1);
-    expect(room.others.map((user) => [user.id, user.connectionCount])).toEqual([["ann", 1]]);
+  test.each(["sse", "ws"])(
+    "share one connection over %s, whichever of them closes or freezes",
+    async (transport) => {
+      const tabs: Page[] = [];
+      for (let count = 0; count < TABS; count += 1) tabs.push(await open(transport));
+      await allLive(tabs);
+      expect(await connections()).toBe(1);
+      expect(room.others.map((user) => [user.id, user.connectionCount])).toEqual([["ann", 1]]);
 
-    // Everybody hears everything, once.
-    await room.send("from bob");
-    await tabs[3]?.evaluate(() => window.tab.send("from the fourth"));
-    await expect
-      .poll(() => got(tabs))
-      .toEqual(tabs.map((_, at) => ["from bob", ...(at === 3 ? [] : ["from the fourth"])]));
+      // Everybody hears everything, once.
+      await room.send("from bob");
+      await tabs[3]?.evaluate(() => window.tab.send("from the fourth"));
+      await expect
+        .poll(() => got(tabs))
+        .toEqual(tabs.map((_, at) => ["from bob", ...(at === 3 ? [] : ["from the fourth"])]));
 
-    // The one that leads is closed: the others go on, and bob sees nothing of it.
-    await tabs.shift()?.close();
-    await room.send("after the first has gone");
-    const heard = (at: number): unknown[] => [
-      "from bob",
-      ...(at === 2 ? [] : ["from the fourth"]),
-      "after the first has gone",
-    ];
-    await expect.poll(() => got(tabs), { timeout: 5_000 }).toEqual(tabs.map((_, at) => heard(at)));
-    await allLive(tabs);
-    expect(await connections()).toBe(1);
-    await grace();
-    expect(left).toEqual([]);
+      // The one that leads is closed: the others go on, and bob sees nothing of it.
+      await tabs.shift()?.close();
+      await room.send("after the first has gone");
+      const heard = (at: number): unknown[] => [
+        "from bob",
+        ...(at === 2 ? [] : ["from the fourth"]),
+        "after the first has gone",
+      ];
+      await expect.poll(() => got(tabs), { timeout: 5_000 }).toEqual(tabs.map((_, at) => heard(at)));
+      await allLive(tabs);
+      expect(await connections()).toBe(1);
+      await grace();
+      expect(left).toEqual([]);
 
-    // The last one has gone when all have.
-    for (const page of tabs) expect(await page.evaluate(() => window.tab.drifts)).toEqual([]);
-    await Promise.all(tabs.map((page) => page.close()));
-    await until("ann has left", () => left.length > 0);
-    expect(left.map(([id]) => id)).toEqual(["ann"]);
-  });
+      // The one that leads is frozen (by a debugger: what a browser freezes is its own decision), and follows when it thaws.
+      const asleep = await leader(tabs);
+      if (!asleep) throw new Error("nobody leads");
+      const devtools = await context.newCDPSession(asleep);
+      await devtools.send("Debugger.enable");
+      await devtools.send("Debugger.pause");
+      const awake = tabs.filter((tab) => tab !== asleep);
+      await expect.poll(() => leader(awake), { timeout: 15_000 }).toBeDefined();
+      await room.send("while one sleeps");
+      const last = async (some: readonly Page[]): Promise<readonly unknown[]> =>
+        (await got(some)).map((all) => all.at(-1));
+      await expect.poll(() => last(awake), { timeout: 5_000 }).toEqual(awake.map(() => "while one sleeps"));
+      await devtools.send("Debugger.resume");
+      await expect
+        .poll(() => got(tabs), { timeout: 5_000 })
+        .toEqual(tabs.map((_, at) => [...heard(at), "while one sleeps"]));
+      await allLive(tabs);
+      expect(await connections()).toBe(1);
+      await grace();
+      expect(left).toEqual([]);
+
+      // The last one has gone when all have.
+      for (const page of tabs) expect(await page.evaluate(() => window.tab.drifts)).toEqual([]);
+      await Promise.all(tabs.map((page) => page.close()));
+      await until("ann has left", () => left.length > 0);
+      expect(left.map(([id]) => id)).toEqual(["ann"]);
+    },
+    90_000,
+  );
 });
