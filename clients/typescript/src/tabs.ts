@@ -1,10 +1,9 @@
 // One connection for all tabs of a browser, as an option of a client.
 import type { Dial, OpenTransport, TabSharing, TransportKind } from "./api.ts";
-import { claimsOf } from "./link/credentials.ts";
 import { createGroup, type Group } from "./tabs/lease.ts";
 import { browser, type Outside } from "./tabs/outside.ts";
 import { openPort } from "./tabs/port.ts";
-import { field } from "./wire/fields.ts";
+import { claimsOf, field } from "./wire/fields.ts";
 
 export type { Channel, Hold, Outside } from "./tabs/outside.ts";
 

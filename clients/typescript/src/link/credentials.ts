@@ -1,7 +1,7 @@
 // The token: asked for when it is needed, kept while it is good, and renewed before it ends.
 import type { ClientOptions, Env, Release, TokenRequest } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import { type Fields, field, isObject } from "../wire/fields.ts";
+import { claimsOf, field } from "../wire/fields.ts";
 
 /** How long before its end a token is not worth connecting with, and how soon a renewal that failed is tried again. */
 const SPARE = 10_000;
@@ -15,17 +15,6 @@ export interface Credentials {
   readonly setClock: (serverTime: number) => void;
   /** Gives a new token to `use` before the one that is in use ends. */
   readonly renewInTime: (use: (token: string) => void, failed: (error: PresenceError) => void) => Release;
-}
-
-/** What a token says, if it can be read. Nothing is proven by reading it. */
-export function claimsOf(token: string): Fields | null {
-  try {
-    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
-    const claims: unknown = JSON.parse(atob(payload));
-    return isObject(claims) ? claims : null;
-  } catch {
-    return null;
-  }
 }
 
 /** When a token ends, in Unix milliseconds; `null` if it does not say. */

@@ -112,34 +112,22 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     );
   };
 
-  /** Something that is said to nobody in particular. */
-  const spread = (message: JsonObject): void => {
+  /** Something that concerns everybody whom it may concern, but for one tab. */
+  const spread = (message: JsonObject, but?: Seat): void => {
     const { type, room } = message;
-    if (STREAMED.has(type)) return toStreams(seats.all(), message);
-    const isOfRoom = String(type).startsWith("presence:") || type === "error";
-    const concerned = (seat: Seat): boolean => !isOfRoom || typeof room !== "string" || seat.rooms.has(room);
-    give(seats.all().filter(concerned), message);
+    // What streams and rosters bring concerns also those who are not in the room.
+    const isOfRoom = typeof room === "string" && /^(presence:|error$)/u.test(String(type));
+    const concerned = seats.all().filter((seat) => seat !== but && (!isOfRoom || seat.rooms.has(room)));
+    if (STREAMED.has(type)) toStreams(concerned, message);
+    else give(concerned, message);
   };
 
   /** The other tabs are no sessions of their own: what one of them has sent the server tells only that one. */
   const echo = (sender: Seat | undefined, letter: JsonObject, ack: JsonObject): void => {
-    const { room = null, seq = null, timestamp = null } = ack;
-    const { id = null, data = null } = letter;
+    const { ref: _, durability: __, room = null, ...rest } = ack;
+    const { data: snapshot = null } = letter;
     const whose = { user_id: userId, user_name: userName ?? userId };
-    const message = {
-      type: "message_created",
-      id,
-      room,
-      parent_thread: room,
-      seq,
-      ...whose,
-      snapshot: data,
-      timestamp,
-    };
-    toStreams(
-      seats.all().filter((seat) => seat !== sender),
-      message,
-    );
+    spread({ ...rest, ...whose, type: "message_created", room, parent_thread: room, snapshot }, sender);
   };
 
   const answered = (message: JsonObject, ref: string): void => {
@@ -154,18 +142,11 @@ export function createHub({ env, connect, tell, over }: HubHost): Hub {
     const letter = letters.get(ref);
     letters.delete(ref);
     const { ref: _, ...plain } = message;
-    const isHistory = HISTORY.has(message["type"]);
-    if (isHistory) spreadHistory(seat, plain);
+    const { type } = message;
+    // A snapshot covers what has changed until then: nobody else hears of that by an event. Why is the asker's affair.
+    if (HISTORY.has(type)) spread(type === "presence:currentUsers" ? { ...plain, reason: "join" } : plain, seat);
     if (seat) give([seat], own === "" ? plain : { ...plain, ref: JSON.parse(own) });
-    if (letter && message["type"] === "ack") echo(seat, letter, message);
-  };
-
-  /** A snapshot covers what has changed until then: nobody else hears of that by an event. */
-  const spreadHistory = (asker: Seat | undefined, message: JsonObject): void => {
-    const { type, room } = message;
-    const others = seats.all().filter((seat) => seat !== asker && typeof room === "string" && seat.rooms.has(room));
-    // Why it was asked for is the asker's affair.
-    give(others, type === "presence:currentUsers" ? { ...message, reason: "join" } : message);
+    if (letter && type === "ack") echo(seat, letter, message);
   };
 
   /** What the user is called, as far as it was said. */

@@ -157,6 +157,82 @@ describe("tabs that share", () => {
     expect(sent(wire, "pong")).toHaveLength(before + 1);
   });
 
+  it("ask one thing of a room at a time, of which a server answers only the last", async () => {
+    const { world, model, wires, open } = scene();
+    const tabs = [open(), open(), open()];
+    const { onSent } = world;
+    let joins: (() => void)[] = [];
+    world.onSent = (wire, message) => {
+      if (message["type"] === "presence:join") joins.push(() => onSent(wire, message));
+      else onSent(wire, message);
+    };
+    for (let count = 0; count < tabs.length; count += 1) {
+      await world.pass(100);
+      expect(joins).toHaveLength(1);
+      const [join] = joins;
+      joins = [];
+      join?.();
+    }
+    await world.pass(100);
+    for (const { room } of tabs) expect(room.snapshot.status.kind).toBe("live");
+    expect(wires()).toHaveLength(1);
+    expect(model.users().size).toBe(1);
+  });
+
+  it("hear what concerns them, and nothing else", async () => {
+    const { world, wires, open } = scene();
+    const [first, second] = [open(), open()];
+    const events: unknown[] = [];
+    for (const [at, { client }] of [first, second].entries()) {
+      client.on("accepted", ({ userId }) => events.push([at, "accepted", userId]));
+      client.on("unknown", ({ type }) => events.push([at, type ?? null]));
+      client.on("error", ({ code }) => events.push([at, code]));
+    }
+    second.client.room("mine");
+    await world.pass(100);
+    const say = wires()[0]?.say;
+    say?.({ type: "invitation_accepted", thread_id: "x", room: "x", user_id: "bob", user_name: "Bob", timestamp: 1 });
+    say?.({ type: "error", code: "busy", message: "", room: "mine" });
+    say?.({ type: "news" });
+    await world.pass(100);
+    expect(events.sort()).toEqual([
+      [0, "accepted", "bob"],
+      [0, "news"],
+      [1, "accepted", "bob"],
+      [1, "busy"],
+      [1, "news"],
+    ]);
+  });
+
+  it("each have the answers to their own questions, and whom they watch", async () => {
+    const { world, wires, open } = scene();
+    const [first, second] = [open(), open()];
+    const heard: unknown[] = [];
+    const ends = [first, second].map(({ client }, at) =>
+      client.watch(["bob"], ({ status }) => heard.push([at, status])),
+    );
+    await world.pass(100);
+    const [wire] = wires();
+    wire?.say({ type: "user_status", users: [{ id: "bob", status: "away", last_online: 1 }] });
+    await world.pass(100);
+    expect(heard).toEqual([
+      [0, "away"],
+      [1, "away"],
+    ]);
+    ends[0]?.();
+    await world.pass(100);
+    expect(wire && sent(wire, "unwatch")).toEqual([]);
+    ends[1]?.();
+    await world.pass(100);
+    expect(wire && sent(wire, "unwatch")).toMatchObject([{ users: ["bob"] }]);
+    const answer = second.client.listUsers("r");
+    await world.pass(100);
+    const ref = wire?.sent.at(-1)?.["ref"];
+    wire?.say({ type: "online_users", users: [], more: false, ref });
+    await world.pass(100);
+    expect(await answer).toEqual([]);
+  });
+
   it("do not share with another user, nor with other rights", async () => {
     const { world, open } = scene();
     world.onDial = (wire) => wire.say(connected());
