@@ -37,7 +37,7 @@ interface Watched {
 it("ends with one connection, and each message in each tab once", async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(action, { maxLength: 40 }),
+      fc.array(action, { maxLength: 40, size: "max" }),
       fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
       async (actions, chance) => {
         const { world, browser, model, wires, open } = scene();
