@@ -8,7 +8,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/{e2e,browser}/**/*.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           execArgv: ["--experimental-websocket"],

@@ -466,6 +466,8 @@ export type ClientOptions = Credentials & {
   readonly outboxMax?: number;
   /** Where messages that wait are kept, so that they outlive a reload. Default: nowhere. */
   readonly outboxStore?: OutboxStore;
+  /** Lets the tabs of a browser share a connection: `shareTabs()` of `@presence/client/tabs`. Default: each has its own. */
+  readonly tabs?: TabSharing;
   /** What is outside: time, chance, the page, the network. For tests, and other places than browsers. */
   readonly env?: Partial<Env>;
 };
@@ -550,6 +552,9 @@ export interface Transport {
 
 /** Opens a connection. It may take what is sent before it is open. */
 export type OpenTransport = (dial: Dial, events: TransportEvents) => Transport;
+
+/** The ways to the server, made of those that each tab has for itself. */
+export type TabSharing = (env: Env) => Env["transports"];
 
 /** Makes a client. It does nothing until something is asked of it, so it may be made anywhere, on a server too. */
 export type CreateClient = (options: ClientOptions) => Client;

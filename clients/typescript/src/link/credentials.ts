@@ -1,7 +1,7 @@
 // The token: asked for when it is needed, kept while it is good, and renewed before it ends.
 import type { ClientOptions, Env, Release, TokenRequest } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import { jsonOf } from "../wire/parse.ts";
+import { claimsOf } from "./claims.ts";
 
 /** How long before its end a token is not worth connecting with, and how soon a renewal that failed is tried again. */
 const SPARE = 10_000;
@@ -19,13 +19,8 @@ export interface Credentials {
 
 /** When a token ends, in Unix milliseconds; never if it does not say. Nothing is proven by reading it. */
 function endOf(token: string): number {
-  try {
-    const { exp } = jsonOf(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
-    if (typeof exp === "number") return exp * 1000;
-  } catch {
-    // Only the server needs to understand it.
-  }
-  return Number.POSITIVE_INFINITY;
+  const { exp } = claimsOf(token);
+  return typeof exp === "number" ? exp * 1000 : Number.POSITIVE_INFINITY;
 }
 
 export function createCredentials({ token: given, getToken }: ClientOptions, env: Env): Credentials {

@@ -65,7 +65,8 @@ export function createLink(host: LinkHost): Link {
   const { options, env, credentials } = host;
   const { now, set, subscribe } = createStanding(options.poorRtt, host.guard, (state) => host.emit("state", state));
   const fail = (error: PresenceError): void => host.emit("error", error);
-  const kinds = [...env.transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
+  const transports = options.tabs?.(env) ?? env.transports;
+  const kinds = [...transports.keys()].filter((kind) => [kind, "auto", undefined].includes(options.transport));
   /** Who waits for the answer to what: every direct answer repeats the `ref` of its question. */
   const asked = new Map<unknown, Answered>();
   let lastRef = 0;
@@ -116,7 +117,7 @@ export function createLink(host: LinkHost): Link {
 
   async function open(): Promise<void> {
     const [transport] = ways;
-    const opens = transport && env.transports.get(transport);
+    const opens = transport && transports.get(transport);
     if (!opens) return stay("refused", new PresenceError("connection", "no way to connect"));
     abort = new AbortController();
     const { signal } = abort;

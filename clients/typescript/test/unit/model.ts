@@ -173,7 +173,11 @@ export function createModel(world: World, room = "r", me = "ann"): Model {
 
   world.onDial = (opened) => {
     if (model.isDown) return opened.close(1006);
+    const old = wire;
+    stopPings();
     wire = opened;
+    // A newer connection has the session.
+    old?.close(4409);
     isIn = false;
     say(connected(me, "tab-1", now()));
     ping();
@@ -216,9 +220,10 @@ export function createModel(world: World, room = "r", me = "ann"): Model {
         cursor = Math.max(cursor, Number(fields["seq"]));
         return;
       case "sync": {
-        const places = fields["cursors"] as { [room: string]: number };
-        const since = Number(fields["since"]);
-        const from = places[room] ?? stream.filter((one) => one.timestamp <= since).length;
+        const places = (fields["cursors"] ?? {}) as { [room: string]: number };
+        const since = Number(fields["since"] ?? now());
+        const old = fields["since"] === undefined ? cursor : stream.filter((one) => one.timestamp <= since).length;
+        const from = places[room] ?? old;
         const messages = stream.filter((one) => one.seq > from).slice(0, 3);
         const end = messages.at(-1)?.seq ?? Math.max(from, 0);
         const more = end < stream.length;
