@@ -18,16 +18,16 @@ export function Chat({ people }: { readonly people: People }): ReactNode {
 }
 
 function Feed({ lines }: { readonly lines: readonly Line[] }): ReactNode {
-  const list = useRef<HTMLOListElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
   const last = lines.at(-1)?.key;
   useEffect(() => {
-    const element = list.current;
+    const element = box.current;
     if (last !== undefined && element && isAtEnd.current) element.scrollTop = element.scrollHeight;
   }, [last]);
   return (
-    <ol
-      ref={list}
+    <div
+      ref={box}
       className="feed"
       role="log"
       aria-label="Messages"
@@ -37,17 +37,19 @@ function Feed({ lines }: { readonly lines: readonly Line[] }): ReactNode {
         isAtEnd.current = scrollHeight - scrollTop - clientHeight < 40;
       }}
     >
-      {lines.length === 0 && <li className="notice">Nothing has been said yet.</li>}
-      {lines.map((line) =>
-        line.kind === "notice" ? (
-          <li key={line.key} className="notice">
-            <bdi>{line.notice.name}</bdi> {line.notice.text}
-          </li>
-        ) : (
-          <Said key={line.key} message={line.message} isFirst={line.isFirst} />
-        ),
-      )}
-    </ol>
+      <ol>
+        {lines.length === 0 && <li className="notice">Nothing has been said yet.</li>}
+        {lines.map((line) =>
+          line.kind === "notice" ? (
+            <li key={line.key} className="notice">
+              <bdi>{line.notice.name}</bdi> {line.notice.text}
+            </li>
+          ) : (
+            <Said key={line.key} message={line.message} isFirst={line.isFirst} />
+          ),
+        )}
+      </ol>
+    </div>
   );
 }
 

@@ -1,9 +1,14 @@
 // This user: the name that the others see, and the id to be invited by.
 import { type FormEvent, type ReactNode, useState } from "react";
+import { PresenceError } from "../src/index.ts";
 import type { People } from "../src/people.ts";
 import { useMe } from "../src/react/index.ts";
 import { SyncStatus } from "../src/react/parts/index.ts";
 import { useTask } from "./task.ts";
+
+/** The server says so too, but then browsers complain on their console. */
+const SHORTEST = 3;
+const TOO_SHORT = `A name has at least ${SHORTEST} characters.`;
 
 export function You({ people }: { readonly people: People }): ReactNode {
   const [{ id, user }] = useMe();
@@ -16,6 +21,7 @@ export function You({ people }: { readonly people: People }): ReactNode {
     const next = (draft ?? name).trim();
     if (next === name || next === "") return setDraft(null);
     void run(async () => {
+      if (Array.from(next).length < SHORTEST) throw new PresenceError("bad_message", TOO_SHORT);
       await people.rename(next);
       setDraft(null);
     });
