@@ -66,7 +66,9 @@ function Roster({ belonging, withdraw }: RosterProps): ReactNode {
         <li key={userId} className="invited">
           <bdi>{userId}</bdi> <span className="quiet">invited</span>
           <button type="button" aria-label={`Withdraw the invitation of ${userId}`} onClick={() => withdraw(userId)}>
-            ×
+            <svg width="12" height="12" viewBox="0 0 12 12" stroke="currentColor" strokeWidth="1.5" aria-hidden="true">
+              <path d="M2 2l8 8M10 2l-8 8" />
+            </svg>
           </button>
         </li>
       ))}
