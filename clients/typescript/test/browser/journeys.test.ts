@@ -230,6 +230,30 @@ describe.each(TRANSPORTS)("accidents, over %s", (transport) => {
   });
 });
 
+test("a tab over an event stream and one over a WebSocket see each other", async () => {
+  const server = await realServer();
+  await server.start();
+  try {
+    const ann = await crowd.visit(server.url, "Ann", { transport: "sse" });
+    const bob = await crowd.visit(server.url, "Bob", { transport: "ws" });
+    await Promise.all([seeCount(ann, 2), seeCount(bob, 2)]);
+    for (const [one, other] of [
+      [ann, bob],
+      [bob, ann],
+    ] as const) {
+      await point(one, 0.5, 0.5);
+      await one.getByLabel("Write a message").pressSequentially("Hm");
+      await other.getByText("is typing…").waitFor();
+      await expect.poll(() => other.locator("[data-presence=cursor]").count()).toBe(1);
+      await one.keyboard.press("Enter");
+      await expect.poll(() => saidIn(other)).toContain("Hm");
+    }
+    await crowd.goodbye();
+  } finally {
+    await server.stop();
+  }
+});
+
 test("a message that is refused can be sent again, or forgotten", async () => {
   const server = await realServer();
   await server.start();

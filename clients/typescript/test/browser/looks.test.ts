@@ -107,7 +107,7 @@ const pictures = process.env["UPDATE_SCREENSHOTS"] ? describe : describe.skip;
 
 pictures("pictures", () => {
   test.each(["light", "dark"] as const)("of a company, %s", async (colorScheme) => {
-    const room = `atlas-${colorScheme}`;
+    const room = colorScheme === "light" ? "atlas" : "charts";
     const context = { colorScheme, viewport: { width: 1200, height: 700 }, reducedMotion: "reduce" } as const;
     const visit = (user: string): Promise<Page> => crowd.visit(server.url, user, { room, context });
     const ada = await visit("Ada Lovelace");
