@@ -30,7 +30,8 @@ const SCRIPTS: [(&str, &str); 8] = [
 ];
 
 /// Names of checks that talk to a real server.
-const WITH_SERVER: [(&str, &str); 2] = [("client end to end", "test:e2e"), ("browser", "test:browser")];
+const WITH_SERVER: [(&str, &str); 2] =
+    [("client end to end", "test:e2e"), ("page in a browser", "test:browser")];
 
 /// All of them, in the order in which they fail fastest. The server is the one that was built last.
 pub(crate) fn steps(target: &Path) -> Vec<Step> {

@@ -39,6 +39,11 @@ impl Step {
     }
 }
 
+const BROWSER: &[Need] = &[
+    Need { program: "chromium", package: "chromium" },
+    Need { program: "chromedriver", package: "chromium-driver" },
+];
+
 const DEPLOY: &[Need] = &[
     Need { program: "prometheus", package: "prometheus" },
     Need { program: "promtool", package: "prometheus" },
@@ -123,6 +128,10 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "deploy",
             "test --package presence-testkit --locked --features deploy --test deploy --test prometheus",
         )
+    });
+    steps.push(Step {
+        needs: BROWSER,
+        ..Step::cargo("browser", "test --package presence-testkit --locked --features browser --test browser")
     });
     steps.push(Step {
         needs: NETWORK,
