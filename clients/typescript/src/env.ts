@@ -50,10 +50,19 @@ export function createEnv(own: Partial<Env> = {}): Env {
   };
 
   const frame = (callback: () => void): Release => {
-    // A hidden page draws no frames.
-    if (!window?.requestAnimationFrame || document?.hidden) return after(16, callback);
-    const request = requestAnimationFrame(callback);
-    return () => cancelAnimationFrame(request);
+    if (!window?.requestAnimationFrame) return after(16, callback);
+    const release = (): void => {
+      late();
+      cancelAnimationFrame(request);
+    };
+    const take = (): void => {
+      release();
+      callback();
+    };
+    // A hidden page draws no frames, also none that was asked for before.
+    const late = after(document?.hidden ? 16 : 100, take);
+    const request = requestAnimationFrame(take);
+    return release;
   };
 
   /** A lock that is held until the tab goes tells a duplicated tab, which has a copy of the storage, from a reload. */
