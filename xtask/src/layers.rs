@@ -146,7 +146,7 @@ mod tests {
             .collect();
         let members: Vec<_> = packages.iter().map(|package| package["id"].clone()).collect();
         let metadata: Metadata = serde_json::from_value(serde_json::json!({
-            "packages": packages, "workspace_members": members, "workspace_root": "", "resolve": {"nodes": []},
+            "packages": packages, "workspace_members": members, "workspace_root": "", "target_directory": "", "resolve": {"nodes": []},
         }))
         .unwrap();
         arrows(&metadata, metadata.member(from).unwrap())

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
+mod client;
 mod layers;
 mod loadtest;
 mod metadata;

@@ -12,6 +12,7 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     workspace_members: Vec<String>,
     pub(crate) workspace_root: PathBuf,
+    pub(crate) target_directory: PathBuf,
     resolve: Resolve,
 }
 

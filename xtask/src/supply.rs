@@ -135,7 +135,7 @@ mod tests {
         let nodes: Vec<_> =
             users.iter().map(|user| serde_json::json!({"id": user, "dependencies": [name]})).collect();
         let metadata: Metadata = serde_json::from_value(serde_json::json!({
-            "packages": packages, "workspace_members": ["server", "tests"], "workspace_root": "",
+            "packages": packages, "workspace_members": ["server", "tests"], "workspace_root": "", "target_directory": "",
             "resolve": {"nodes": nodes},
         }))
         .unwrap();

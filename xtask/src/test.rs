@@ -6,27 +6,36 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::client;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path, provide};
 
 /// One check: what it is called, and the command that repeats it.
-struct Step {
-    name: String,
-    arguments: Vec<String>,
-    environment: Option<(&'static str, &'static str)>,
-    needs: &'static [Need],
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) program: &'static str,
+    /// Where it runs, below the workspace.
+    pub(crate) folder: &'static str,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Option<(&'static str, String)>,
+    pub(crate) needs: &'static [Need],
 }
 
 impl Step {
     fn cargo(name: &str, arguments: &str) -> Self {
+        Self::new("cargo", name, arguments)
+    }
+
+    pub(crate) fn new(program: &'static str, name: &str, arguments: &str) -> Self {
         let arguments = arguments.split(' ').map(str::to_owned).collect();
-        Self { name: name.to_owned(), arguments, environment: None, needs: &[] }
+        Self { name: name.to_owned(), program, folder: "", arguments, environment: None, needs: &[] }
     }
 
     fn shown(&self) -> String {
+        let folder = if self.folder.is_empty() { String::new() } else { format!("cd {} && ", self.folder) };
         let environment =
-            self.environment.map_or(String::new(), |(name, value)| format!("{name}={value:?} "));
-        format!("{environment}cargo {}", self.arguments.join(" "))
+            self.environment.as_ref().map_or(String::new(), |(name, value)| format!("{name}={value:?} "));
+        format!("{folder}{environment}{} {}", self.program, self.arguments.join(" "))
     }
 }
 
@@ -53,12 +62,14 @@ pub(crate) fn run() -> Result<()> {
     let steps = steps(&metadata)?;
     // Before the checks: whoever lacks something wants to know it at once.
     provide(&steps.iter().flat_map(|step| step.needs).collect::<Vec<_>>())?;
+    client::node_is_recent()?;
     for (number, step) in steps.iter().enumerate() {
         println!("── {}/{} {}: {}", number + 1, steps.len(), step.name, step.shown());
         let started = Instant::now();
-        let mut command = Command::new(&cargo);
-        command.args(&step.arguments).current_dir(&metadata.workspace_root);
-        command.env("PATH", path()).envs(step.environment);
+        let program = if step.program == "cargo" { cargo.clone() } else { step.program.into() };
+        let mut command = Command::new(program);
+        command.args(&step.arguments).current_dir(metadata.workspace_root.join(step.folder));
+        command.env("PATH", path()).envs(step.environment.clone());
         let status = command.status().with_context(|| format!("cannot run {}", step.shown()))?;
         if !status.success() {
             bail!("{} failed; repeat it with\n  {}", step.name, step.shown());
@@ -107,7 +118,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         }
     }
     steps.push(Step {
-        environment: Some(("RUSTDOCFLAGS", "-D warnings")),
+        environment: Some(("RUSTDOCFLAGS", "-D warnings".to_owned())),
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
@@ -129,6 +140,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "test --package presence-testkit --locked --features network --test network -- --nocapture",
         )
     });
+    steps.extend(client::steps(&metadata.target_directory));
     Ok(steps)
 }
 

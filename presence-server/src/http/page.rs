@@ -14,7 +14,7 @@ pub(super) const ABOUT: About = plain(
     "A page to try the server with",
     &[Reply {
         status: 200,
-        text: "The page. Its scripts and styles stand beside it.",
+        text: "The page. Its script and its styles stand beside it.",
         body: Body::Text(HTML),
     }],
 );
@@ -27,15 +27,12 @@ pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const CSS: &str = "text/css; charset=utf-8";
 pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Path, type, content.
-const FILES: [(&str, &str, &str); 7] = [
+/// Path, type, content. They are built from `clients/typescript/demo`, by `npm run demo` there, and kept here so that
+/// a server is built without Node.
+const FILES: [(&str, &str, &str); 3] = [
     ("/", HTML, include_str!("../demo/index.html")),
     ("/page.css", CSS, include_str!("../demo/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("../demo/page.js")),
-    ("/connection.js", JAVASCRIPT, include_str!("../demo/connection.js")),
-    ("/wires.js", JAVASCRIPT, include_str!("../demo/wires.js")),
-    ("/room.js", JAVASCRIPT, include_str!("../demo/room.js")),
-    ("/identity.js", JAVASCRIPT, include_str!("../demo/identity.js")),
 ];
 
 /// Whether the page has a file at `path`.
