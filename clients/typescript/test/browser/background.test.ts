@@ -43,10 +43,12 @@ async function plainBrowser(): Promise<Browser> {
   const profile = mkdtempSync(join(tmpdir(), "presence-browser-"));
   ends.push(() => rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
   const flags = ["--headless", "--no-sandbox", "--no-first-run", "--disable-background-networking", ...BROWSER];
-  const child = spawn(CHROMIUM, [...flags, "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"]);
-  const gone = new Promise((done) => child.once("exit", done));
+  const own = [...flags, "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];
+  // A group of its own: what it has started would go on writing into its folder for a while.
+  const child = spawn(CHROMIUM, own, { detached: true });
+  const gone = new Promise((done) => child.once("close", done));
   ends.push(() => {
-    child.kill();
+    if (child.pid) process.kill(-child.pid, "SIGKILL");
     return gone;
   });
   const endpoint = await new Promise<string>((done, fail) => {
