@@ -75,6 +75,7 @@ const INVITATIONS: &str = "presence_invitations_total";
 const LAST_ONLINE: &str = "presence_last_online_writes_total";
 const BUILD: &str = "presence_build_info";
 const RESIDENT: &str = "process_resident_memory_bytes";
+const TASKS: &str = "presence_tasks";
 const FDS: &str = "process_open_fds";
 const FDS_MAX: &str = "process_max_fds";
 const CPU: &str = "process_cpu_seconds_total";
@@ -413,6 +414,7 @@ impl Metrics {
             (RESIDENT, process.resident_bytes),
             (FDS, process.fds),
             (FDS_MAX, process.fds_max),
+            (TASKS, process.tasks),
             (STARTED, process.started_seconds),
         ];
         for (name, value) in gauges {

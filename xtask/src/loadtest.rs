@@ -30,8 +30,11 @@ const SUITE: [(&str, &[&str], &[&str]); 10] = [
 
 const OVER_SSE: &str = "-sse";
 
-/// The scenario whose server keeps what is said.
-const KEEPS: &str = "messages";
+/// What runs only when it is named: it takes long. Its server holds little of what is said, so that it is full early.
+const LONG: (&str, &[&str], &[&str]) = ("soak", &[], &["--stream-messages-max", "1000"]);
+
+/// The scenarios whose servers keep what is said.
+const KEEP: [&str; 2] = ["messages", LONG.0];
 
 const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 
@@ -42,6 +45,7 @@ cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
 messages rename attack.
+`soak` runs only when it is named: everything at once, for two hours if --minutes does not say otherwise.
 `messages` keeps what is said in a folder of its own; with --kill the server is killed meanwhile and started
 again, at a moment that --seed says.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
@@ -69,7 +73,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     fs::create_dir_all(&reports)?;
     let chosen: Vec<(String, Vec<String>, &[&str])> = match scenario {
         Some(name) => {
-            let known = SUITE.iter().find(|(known, ..)| *known == name);
+            let known = SUITE.iter().chain([&LONG]).find(|(known, ..)| *known == name);
             // The numbers of the suite, and after them those that were given.
             let mut all: Vec<String> =
                 known.map_or(&[][..], |suite| suite.1).iter().map(|n| (*n).to_owned()).collect();
@@ -218,7 +222,7 @@ impl Server {
         // A port that was free a moment ago is most likely still free.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let keeps = scenario == KEEPS;
+        let keeps = KEEP.contains(&scenario);
         let folder =
             keeps.then(|| std::env::temp_dir().join(format!("presence-load-{}", std::process::id())));
         if let Some(folder) = &folder {

@@ -61,6 +61,7 @@ pub(super) fn describe() {
     describe_people();
     describe_gauge!(BUILD, Unit::Count, "Always 1; the labels say what is running.");
     describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory.");
+    describe_gauge!(TASKS, Unit::Count, "Tasks of the runtime that have not ended.");
     describe_gauge!(FDS, Unit::Count, "Open file descriptors.");
     describe_gauge!(FDS_MAX, Unit::Count, "File descriptors that may be open.");
     describe_gauge!(STARTED, Unit::Seconds, "When the process started, in Unix time.");

@@ -10,6 +10,8 @@ pub(super) struct Process {
     pub(super) fds: Option<f64>,
     /// File descriptors that may be open.
     pub(super) fds_max: Option<f64>,
+    /// Tasks of its runtime that have not ended.
+    pub(super) tasks: Option<f64>,
     /// When it started, in Unix time.
     pub(super) started_seconds: Option<f64>,
     /// CPU time, user and system.
@@ -23,10 +25,12 @@ impl Process {
         let statm = fs::read_to_string("/proc/self/statm").ok();
         let pages = statm.and_then(|statm| statm.split(' ').nth(1)?.parse::<f64>().ok());
         let ticks = Ticks::read();
+        let runtime = tokio::runtime::Handle::try_current().ok();
         Self {
             resident_bytes: pages.map(|pages| pages * rustix::param::page_size() as f64),
             fds: fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count() as f64),
             fds_max: getrlimit(Resource::Nofile).current.map(|fds_max| fds_max as f64),
+            tasks: runtime.map(|runtime| runtime.metrics().num_alive_tasks() as f64),
             started_seconds: ticks.as_ref().and_then(|ticks| Some(booted()? + ticks.seconds(22)?)),
             cpu_seconds: ticks.and_then(|ticks| Some(ticks.seconds(14)? + ticks.seconds(15)?)),
         }

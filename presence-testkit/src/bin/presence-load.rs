@@ -12,7 +12,9 @@ use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
-use presence_testkit::load::scenario::{attack, churn, fanout, idle, messages, rename, run, slow, storm};
+use presence_testkit::load::scenario::{
+    attack, churn, fanout, idle, messages, rename, run, slow, soak, storm,
+};
 
 /// Many clients, which count and measure what they receive.
 #[derive(Parser)]
@@ -78,6 +80,9 @@ enum Command {
     /// Somebody who shares many rooms takes other names.
     #[command(args_override_self = true)]
     Rename(rename::Rename),
+    /// Everything at once, for long: nothing may grow.
+    #[command(args_override_self = true)]
+    Soak(soak::Soak),
     /// Makes one page of several outcomes.
     Report {
         /// Where to write it.
@@ -114,6 +119,11 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
         Command::Rename(rename) => run(target()?, kind, |field| rename.run(field))?,
         Command::Attack(attack) => run(target()?, kind, |field| attack.run(field))?,
+        Command::Soak(soak) => {
+            let mut outcome = run(target()?, kind, |field| soak.run(field))?;
+            soak::hold_flat(&mut outcome);
+            outcome
+        }
         Command::Messages(messages) => {
             // A process that is killed can not be measured.
             let measured = Target { pid: pid.filter(|_| !messages.kill), ..target()? };

@@ -52,6 +52,15 @@ pub struct Sample {
     pub cores: f64,
     /// Messages received by the clients per second since the sample before.
     pub deliveries: f64,
+    /// Descriptors that it has open.
+    #[serde(default)]
+    pub descriptors: f64,
+    /// Its tasks, as it says.
+    #[serde(default)]
+    pub tasks: f64,
+    /// What it keeps on disk, as it says, in MiB.
+    #[serde(default)]
+    pub kept: f64,
 }
 
 /// What must not happen.

@@ -40,12 +40,40 @@ impl Target {
         Ok(kib * 1024.0)
     }
 
+    /// Descriptors that it has open; 0 if its process is not known.
+    pub fn descriptors(&self) -> Result<f64> {
+        let Some(pid) = self.pid else { return Ok(0.0) };
+        Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as f64)
+    }
+
+    /// One of its counters or gauges, all labels together.
+    pub async fn total(&self, name: &str) -> Result<f64> {
+        let text = http::get(self.address, "/metrics", &[]).await?.body;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let value =
+                rest.strip_prefix(' ').or_else(|| rest.starts_with('{').then(|| rest.rsplit(' ').next())?);
+            value?.parse::<f64>().ok()
+        });
+        Ok(values.sum())
+    }
+
     /// One of its counters.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let text = http::get(self.address, "/metrics", &[]).await?.body;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.parse().ok()).with_context(|| format!("the server has no metric {name}"))
     }
+}
+
+/// After how many samples a server is asked what it says of itself.
+const SAYING_EVERY: usize = 10;
+
+/// Its tasks, and the MiB that it keeps; nothing if it does not answer just now.
+async fn said_by(target: Target) -> (f64, f64) {
+    let tasks = target.total("presence_tasks").await.unwrap_or_default();
+    let kept = target.total("presence_store_file_bytes").await.unwrap_or_default();
+    (tasks, kept / (1024.0 * 1024.0))
 }
 
 /// Samples a server once a second, until dropped.
@@ -61,8 +89,17 @@ pub async fn sample(
         interval.tick().await;
         let (cpu_now, messages_now, now) = (target.cpu_micros()?, ledger.borrow().messages, clock.seconds());
         let elapsed = (now - at).max(1e-3);
+        // What it says itself costs it something: not every second.
+        let said = samples.len().is_multiple_of(SAYING_EVERY);
+        let (tasks, kept) = match samples.last() {
+            Some(last) if !said => (last.tasks, last.kept),
+            _ => said_by(target).await,
+        };
         samples.push(Sample {
             at: now,
+            descriptors: target.descriptors()?,
+            tasks,
+            kept,
             memory: target.memory()? / (1024.0 * 1024.0),
             cores: (cpu_now - cpu) / 1e6 / elapsed,
             deliveries: (messages_now - messages) as f64 / elapsed,

@@ -11,6 +11,16 @@ const SIZE: (u32, u32) = (620, 260);
 
 const COLORS: [RGBColor; 3] = [RGBColor(43, 102, 201), RGBColor(179, 38, 30), RGBColor(30, 122, 60)];
 
+/// Its name, and how much of it there is.
+type Resource = (&'static str, fn(&Sample) -> f64);
+
+/// What else a server may use up.
+const RESOURCES: [Resource; 3] = [
+    ("descriptors of the server", |sample| sample.descriptors),
+    ("tasks of the server", |sample| sample.tasks),
+    ("on the server's disk (MiB)", |sample| sample.kept),
+];
+
 /// The outcome as lines of text.
 pub fn table(outcome: &Outcome) -> String {
     let mut text = format!("\n{}: {}\n", outcome.scenario, outcome.parameters);
@@ -94,6 +104,11 @@ fn section(outcome: &Outcome, html: &mut String) -> Result<()> {
         html.push_str(&series_plot("messages received per second", &outcome.series, |sample| {
             sample.deliveries
         })?);
+        for (title, of) in RESOURCES {
+            if outcome.series.iter().any(|sample| of(sample) > 0.0) {
+                html.push_str(&series_plot(title, &outcome.series, of)?);
+            }
+        }
     }
     html.push_str("</div>");
     Ok(())

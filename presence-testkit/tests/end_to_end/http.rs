@@ -97,6 +97,7 @@ async fn health_and_metrics_are_there(kind: Kind) -> Result<()> {
         "presence_build_info{",
         "# HELP presence_disconnects_total ",
         "process_open_fds ",
+        "presence_tasks ",
     ] {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }

@@ -54,12 +54,12 @@ pub struct Messages {
 }
 
 /// What all members share.
-struct Shared {
+pub(super) struct Shared {
     /// The newest message of each room that was acknowledged to its sender.
     heads: BTreeMap<String, u64>,
     to_ack: Latencies,
     to_delivery: Latencies,
-    deliveries: u64,
+    pub(super) deliveries: u64,
     returns: u64,
 }
 
@@ -74,7 +74,7 @@ impl Shared {
 }
 
 /// A member at work.
-struct Talker {
+pub(super) struct Talker {
     field: Field,
     shared: Rc<RefCell<Shared>>,
     client: Client,
@@ -83,7 +83,7 @@ struct Talker {
     /// Sent, and not acknowledged: by id, with what it says.
     open: BTreeMap<String, Value>,
     /// Places of its own messages.
-    own: BTreeSet<u64>,
+    pub(super) own: BTreeSet<u64>,
     /// What it has taken in when it last acknowledged.
     acked: u64,
 }
@@ -102,7 +102,10 @@ impl Messages {
         let parameters =
             format!("{rooms} rooms × {members} members × {rate} messages/s each, {seconds} s{killed}");
         let mut outcome = Outcome { scenario: "messages".to_owned(), parameters, ..Outcome::default() };
-        let (shared, mut working) = set_to_work(&field, rooms * members, members, rate).await?;
+        let run = std::process::id().to_string();
+        let (shared, mut working) =
+            set_to_work(&field, &Named { members: &run, rooms: &run }, rooms * members, members, rate)
+                .await?;
         let cpu = field.target.cpu_micros()?;
         field.begin().await;
         if kill {
@@ -140,11 +143,19 @@ impl Messages {
     }
 }
 
-type Working = JoinSet<Result<Talker>>;
+pub(super) type Working = JoinSet<Result<Talker>>;
+
+/// How members and rooms are told from those of other times: a server that keeps what is said knows the ids of an
+/// earlier run.
+pub(super) struct Named<'a> {
+    pub(super) members: &'a str,
+    pub(super) rooms: &'a str,
+}
 
 /// Enters all members, and lets them begin when the field does.
-async fn set_to_work(
+pub(super) async fn set_to_work(
     field: &Field,
+    named: &Named<'_>,
     count: usize,
     members: usize,
     rate: f64,
@@ -157,12 +168,10 @@ async fn set_to_work(
         returns: 0,
     }));
     let every = (1e6 / rate) as u64;
-    // A server that keeps what is said knows the ids of an earlier run.
-    let run = std::process::id();
     let mut working = JoinSet::new();
     for number in 0..count {
-        let room = format!("talk-{run}-{}", number / members);
-        let who = Credentials::new(&format!("talker-{run}-{number}"), "s");
+        let room = format!("talk-{}-{}", named.rooms, number / members);
+        let who = Credentials::new(&format!("talker-{}-{number}", named.members), "s");
         let client = Client::enter(field.kind, field.target.address, &who, &room).await?;
         let (field, shared) = (field.clone(), Rc::clone(&shared));
         let (open, own) = (BTreeMap::new(), BTreeSet::new());
@@ -296,7 +305,7 @@ fn intended(data: &Value) -> u64 {
 }
 
 /// Holds what everybody has against what was acknowledged to anybody.
-fn judge(all: &[Talker], faults: &mut Faults) {
+pub(super) fn judge(all: &[Talker], faults: &mut Faults) {
     let mut rooms: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for talker in all {
         for place in &talker.own {

@@ -8,6 +8,7 @@ pub mod idle;
 pub mod messages;
 pub mod rename;
 pub mod slow;
+pub mod soak;
 pub mod storm;
 
 use std::cell::{Cell, RefCell};
