@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
 mod client;
+mod instructions;
 mod layers;
 mod loadtest;
 mod metadata;
@@ -17,6 +18,7 @@ cargo xtask <command>
 
   test        all checks, as CI runs them
   loadtest    a server under load, measured and checked; --help says more
+  instructions  what the most frequent work costs, counted and compared
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let done = match arguments.first().map(String::as_str) {
         Some("test") => test::run(),
         Some("loadtest") => loadtest::run(&arguments[1..]),
+        Some("instructions") => instructions::run(&arguments[1..]),
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::client;
+use crate::instructions;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path, provide};
 
@@ -122,6 +123,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
+    steps.push(Step { needs: instructions::NEEDS, ..Step::cargo("instructions", "xtask instructions") });
     steps.push(Step {
         needs: DEPLOY,
         ..Step::cargo(
