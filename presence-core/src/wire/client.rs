@@ -7,7 +7,7 @@ use std::fmt::Display;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{Json, Members, Reference, ScanError, StatePatch, scan};
+use super::json::{Json, Members, Reference, ScanError, StatePatch, scan, string};
 use crate::error::{CommandError, ErrorCode};
 use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
@@ -326,11 +326,14 @@ impl<'a> Object<'a> {
         }
         Ok(UserClaim {
             id: self.id("id", |text| self.limits.user_ids.parse(text))?,
-            name: self.text("name", self.limits.name_chars_max)?.filter(|name| !name.trim().is_empty()),
+            name: self
+                .text("name", self.limits.name_chars_max)?
+                .filter(|name| !name.trim().is_empty())
+                .map(Into::into),
             session: self.id("sessionId", SessionId::parse)?,
             color: color.map(|color| Color::parse(&color)).transpose().map_err(|e| self.bad("color", e))?,
-            avatar,
-            email: self.text("email", 320)?,
+            avatar: avatar.map(Into::into),
+            email: self.text("email", 320)?.map(Into::into),
         })
     }
 
@@ -353,7 +356,7 @@ impl<'a> Object<'a> {
     fn since(&self) -> Result<Since, CommandError> {
         let epoch = self.text("epoch", EPOCH_BYTES_MAX)?.ok_or_else(|| self.bad("epoch", "is missing"))?;
         let version = self.required("version", "a whole number of 0 or more")?;
-        Ok(Since { epoch, version: Version::new(version) })
+        Ok(Since { epoch: epoch.into(), version: Version::new(version) })
     }
 
     fn digest(&self) -> Result<Option<u32>, CommandError> {
@@ -423,13 +426,13 @@ impl<'a> Object<'a> {
         parse(&text).map(Some).map_err(|error| self.bad(name, error))
     }
 
-    fn text(&self, name: &str, chars_max: usize) -> Result<Option<Box<str>>, CommandError> {
-        let text: Option<Box<str>> = self.value(name, "a string")?;
-        match text {
-            Some(text) if chars_max != usize::MAX && text.chars().count() > chars_max => {
+    fn text(&self, name: &str, chars_max: usize) -> Result<Option<Cow<'a, str>>, CommandError> {
+        let Some(raw) = self.members.get(name) else { return Ok(None) };
+        match string(raw).map_err(|_| self.bad(name, "must be a string"))? {
+            text if chars_max != usize::MAX && text.chars().count() > chars_max => {
                 Err(self.bad(name, format!("must be at most {chars_max} characters")))
             }
-            text => Ok(text),
+            text => Ok(Some(text)),
         }
     }
 

@@ -17,6 +17,10 @@ impl Json {
     /// Takes a value out of a message that [`scan`] has passed.
     pub(super) fn compact(raw: &RawValue) -> Self {
         let text = raw.get();
+        // Hardly anybody writes any, and what is as it should be need not be checked again.
+        if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+            return Self::from(raw.to_owned());
+        }
         let mut out = String::with_capacity(text.len());
         let (mut in_string, mut escaped) = (false, false);
         for c in text.chars() {
@@ -160,6 +164,13 @@ impl<'a> Members<'a> {
 
     /// A name that stands there twice.
     pub(super) fn duplicate(&self) -> Option<&str> {
+        // Few are compared with each other faster than they are sorted.
+        if self.0.len() <= 8 {
+            let names = self.0.iter().enumerate();
+            let mut twice =
+                names.filter(|(at, (name, _))| self.0[..*at].iter().any(|(other, _)| other == name));
+            return twice.next().map(|(_, (name, _))| name.as_ref());
+        }
         let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
@@ -179,7 +190,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(Text(name)) = map.next_key()? {
                     members.push((name, map.next_value()?));
                 }
                 Ok(Members(members))
@@ -190,9 +201,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A member's name, borrowed unless it has escapes.
+/// A string, borrowed unless it has escapes.
 #[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The string that `raw` is, borrowed unless it has escapes.
+///
+/// # Errors
+/// If it is something else.
+pub(super) fn string(raw: &RawValue) -> serde_json::Result<Cow<'_, str>> {
+    let text = raw.get();
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    match quoted.filter(|text| !text.contains('\\')) {
+        // It is JSON already, so nothing else can be wrong with it.
+        Some(text) => Ok(Cow::Borrowed(text)),
+        None => serde_json::from_str(text).map(|Text(text)| text),
+    }
+}
 
 #[cfg(test)]
 mod tests {
