@@ -31,7 +31,8 @@ const SUITE: [(&str, &[&str], &[&str]); 10] = [
 const OVER_SSE: &str = "-sse";
 
 /// What runs only when it is named: it takes long. Its server holds little of what is said, so that it is full early.
-const LONG: (&str, &[&str], &[&str]) = ("soak", &[], &["--stream-messages-max", "1000"]);
+const LONG: (&str, &[&str], &[&str]) =
+    ("soak", &[], &["--stream-messages-max", "1000", "--dedup-ids-max", "5000"]);
 
 /// The scenarios whose servers keep what is said.
 const KEEP: [&str; 2] = ["messages", LONG.0];
