@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use presence_core::error::CloseReason;
 use presence_core::frame::{Mark, Message};
+use presence_core::id::ConnectionId;
 use presence_core::wire;
 
 /// After how long a browser comes back by itself when it has been told not to: as long as the number that browsers keep
@@ -21,6 +22,17 @@ pub(crate) fn encode(message: &Message, out: &mut Vec<u8>) {
         Some(Mark::Retry(wait)) => retry(*wait, out),
         Some(Mark::Correlation(_)) | None => {}
     }
+    data(message, out);
+}
+
+/// Appends a message as one event of a stream that several connections share: it is called by the id of the one whose it
+/// is. A browser must not take it for an event of its own stream, so it has nothing that a browser would keep.
+pub(crate) fn encode_for(connection: ConnectionId, message: &Message, out: &mut Vec<u8>) {
+    writeln!(out, "event: {connection}").expect("a vector takes every write");
+    data(message, out);
+}
+
+fn data(message: &Message, out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
     let start = out.len();
     out.extend_from_slice(message.text());
@@ -63,6 +75,14 @@ mod tests {
         let message =
             Message::versioned("{}", EventId { room, epoch: epoch.clone(), version: Version::new(7) });
         assert_eq!(encoded(&message), format!("id: a/b:c;{epoch};7\ndata: {{}}\n\n"));
+    }
+
+    #[test]
+    fn a_message_on_a_shared_stream_is_called_by_whose_it_is() {
+        let mut out = Vec::new();
+        encode_for(ConnectionId::from_random(7), &Message::retry("{\n}", Duration::from_secs(2)), &mut out);
+        let expected = "event: 00000000000000000000000000000007\ndata: { }\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

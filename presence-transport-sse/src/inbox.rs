@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use presence_core::port::transport::{Inlet, PostError};
+use presence_core::port::transport::{Departure, Incoming, Inlet, PostError};
 
 use crate::SseConfig;
 
@@ -22,9 +22,30 @@ struct State {
     waker: Option<Waker>,
 }
 
+/// What comes of an inbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Posted {
+    /// A message.
+    Text(Bytes),
+    /// The peer ends the connection, and nothing more will come.
+    Leave,
+}
+
+impl Posted {
+    /// The same, as a transport says it.
+    pub(crate) fn into_incoming(self) -> Incoming {
+        match self {
+            Self::Text(text) => Incoming::Text(text),
+            Self::Leave => Incoming::Left(Departure::GoingAway),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Phase {
     Open(VecDeque<Bytes>),
+    /// The peer ends the connection, after these.
+    Leaving(VecDeque<Bytes>),
     /// The stream is over, and nobody will take anything in.
     Over,
 }
@@ -44,16 +65,19 @@ impl Inbox {
         self.state.lock().expect("nothing panics while it holds an inbox")
     }
 
-    /// The next message that was posted.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Bytes> {
+    /// The next message that was posted, or the end.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Posted> {
         let mut state = self.state();
-        if let Phase::Open(texts) = &mut state.phase
+        if let Phase::Open(texts) | Phase::Leaving(texts) = &mut state.phase
             && let Some(text) = texts.pop_front()
         {
             if texts.is_empty() {
                 *texts = VecDeque::new();
             }
-            return Poll::Ready(text);
+            return Poll::Ready(Posted::Text(text));
+        }
+        if matches!(state.phase, Phase::Leaving(_)) {
+            return Poll::Ready(Posted::Leave);
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -88,5 +112,17 @@ impl Inlet for Inbox {
             waker.wake();
         }
         Ok(())
+    }
+
+    fn leave(&self) {
+        let waker = {
+            let mut state = self.state();
+            let Phase::Open(waiting) = &mut state.phase else { return };
+            state.phase = Phase::Leaving(std::mem::take(waiting));
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

@@ -6,13 +6,19 @@
 
 mod event;
 mod inbox;
+mod lanes;
 mod post;
+mod shared;
 mod stream;
 mod transport;
 
 pub use post::{PostedError, messages_of};
+pub use shared::{JoinError, Shared, SharedConfig, SharedSseTransport};
 pub use stream::{StreamError, accept};
 pub use transport::SseTransport;
+
+/// Bytes that a client may send after its request, where it has nothing to say.
+const STRAY_BYTES_MAX: usize = 1024;
 
 /// What an event stream may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

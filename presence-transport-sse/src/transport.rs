@@ -18,14 +18,11 @@ use presence_core::port::transport::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::inbox::Inbox;
-use crate::{SseConfig, event};
+use crate::inbox::{Inbox, Posted};
+use crate::{STRAY_BYTES_MAX, SseConfig, event};
 
 /// A thread's write buffer that has grown beyond this is given back after use.
 const WRITE_BUFFER_KEPT: usize = 1024 * 1024;
-
-/// Bytes that a client may send after its request, where it has nothing to say.
-const STRAY_BYTES_MAX: usize = 1024;
 
 /// After how long a browser comes back when a stream breaks: soon, since its session is held only so long.
 const RETURN: Duration = Duration::from_millis(1000);
@@ -73,9 +70,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
         self.backlog.poll_empty(|bytes| write_or_flush(socket, cx, bytes))
     }
 
+    fn poll_inbox(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        self.inbox.poll(cx).map(Posted::into_incoming)
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        if let Poll::Ready(text) = self.inbox.poll(cx) {
-            return Poll::Ready(Ok(Incoming::Text(text)));
+        if let Poll::Ready(incoming) = self.poll_inbox(cx) {
+            return Poll::Ready(Ok(incoming));
         }
         if !self.backlog.is_empty() && self.poll_empty(cx)?.is_ready() {
             return Poll::Ready(Ok(Incoming::Drained));
@@ -86,8 +87,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
         let read = buffer.filled().len();
         if read == 0 {
             // What was posted before it ended may have come between the two looks.
-            return Poll::Ready(Ok(match self.inbox.poll(cx) {
-                Poll::Ready(text) => Incoming::Text(text),
+            return Poll::Ready(Ok(match self.poll_inbox(cx) {
+                Poll::Ready(incoming) => incoming,
                 Poll::Pending => Incoming::Left(Departure::GoingAway),
             }));
         }

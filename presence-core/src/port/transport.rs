@@ -40,6 +40,9 @@ pub trait Inlet: Debug + Send + Sync {
     /// # Errors
     /// If they can not be taken.
     fn post(&self, texts: Vec<Bytes>) -> Result<(), PostError>;
+
+    /// The peer ends the connection: after what it has posted, [`Transport::recv`] gives [`Incoming::Left`].
+    fn leave(&self);
 }
 
 /// Why an [`Inlet`] took nothing.
