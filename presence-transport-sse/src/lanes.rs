@@ -242,7 +242,8 @@ mod tests {
         said += &write(&mut lanes, usize::MAX);
         for (at, _) in ids.iter().enumerate() {
             let name = format!("event: c{at}\n");
-            let own: Vec<&str> = said.split_inclusive("\n\n").filter(|event| event.starts_with(&name)).collect();
+            let own: Vec<&str> =
+                said.split_inclusive("\n\n").filter(|event| event.starts_with(&name)).collect();
             let expected: Vec<String> = (0..50).map(|round| event(&format!("c{at}"), round * 397)).collect();
             assert_eq!(own, expected);
         }

@@ -307,7 +307,9 @@ fn lost() -> TransportError {
 }
 
 #[async_trait]
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug + 'static> Transport for SharedSseTransport<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug + 'static> Transport
+    for SharedSseTransport<S>
+{
     fn info(&self) -> &TransportInfo {
         &self.info
     }

@@ -15,9 +15,7 @@ use presence_core::port::transport::{
 use presence_testkit::client::events::Events;
 use presence_testkit::client::{Received, SseWire};
 use presence_testkit::contract::transport::{Fixture, MESSAGE_BYTES_MAX, Peer, check};
-use presence_transport_sse::{
-    JoinError, Shared, SharedConfig, SharedSseTransport, SseConfig, SseTransport,
-};
+use presence_transport_sse::{JoinError, Shared, SharedConfig, SharedSseTransport, SseConfig, SseTransport};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -227,7 +225,9 @@ async fn who_shares_a_stream_is_told_apart_and_ends_alone() -> Result<()> {
     let named = |name: char, text: &str| (Some(format!("{name:0>32}")), text.to_owned());
     let closed = said.iter().position(|(_, text)| text.contains("4503")).context("nobody is told why")?;
     ensure!(said[closed].0 == named('1', "").0, "{said:?}");
-    for expected in [(None, "{}".to_owned()), named('1', "for ann"), named('2', "for bob"), named('2', "still here")] {
+    for expected in
+        [(None, "{}".to_owned()), named('1', "for ann"), named('2', "for bob"), named('2', "still here")]
+    {
         ensure!(said.contains(&expected), "{expected:?} is not among {said:?}");
     }
     // There is a place again.
@@ -250,7 +250,9 @@ async fn all_hear_of_the_end_of_a_stream_that_they_share() -> Result<()> {
                 (_, other) => bail!("{other:?}"),
             }
         }
-        ensure!(stream.join(ConnectionId::from_random(3), "127.0.0.1:1".parse()?).err() == Some(JoinError::Over));
+        ensure!(
+            stream.join(ConnectionId::from_random(3), "127.0.0.1:1".parse()?).err() == Some(JoinError::Over)
+        );
     }
     Ok(())
 }
@@ -285,7 +287,10 @@ async fn who_says_too_much_on_a_shared_stream_waits_and_the_others_have_their_tu
     ensure!(quiet.send(&[Frame::one(Message::new("a word"))])? == Sent::Waiting, "it is not free");
     ensure!(loud.waiting_bytes() > quiet.waiting_bytes() && quiet.waiting_bytes() < 100);
     let mut wire = SseWire::over(client.peer_addr()?, client);
-    let reading = async { while wire.recv().await? != Received::Text("a word".to_owned()) {} anyhow::Ok(()) };
+    let reading = async {
+        while wire.recv().await? != Received::Text("a word".to_owned()) {}
+        anyhow::Ok(())
+    };
     let (read, drained) = tokio::join!(reading, next(&mut quiet));
     read?;
     ensure!(drained? == Incoming::Drained && quiet.waiting_bytes() == 0);

@@ -85,6 +85,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "connections_per_user_max",
         "The same of one user; one more is answered with 429, or closed with 4008",
     ),
+    server("shared_connections_max", "The same of one shared event stream; one more is answered with 429"),
     server("unauthenticated_max", "Connections whose user is not known yet; one more is answered with 503"),
     server("connects_per_second", "Connections that one address may open in the long run; more get 429"),
     server("connects_burst", "Connections that one address may open at once"),

@@ -205,9 +205,19 @@ impl Connections {
         self.clock.now()
     }
 
+    /// Counts somebody who went beyond a bound.
+    pub fn refuse(&self, refused: Refused) -> Refused {
+        self.metrics.refused(refused.bound);
+        refused
+    }
+
     /// Takes a new connection over, in a task of its own.
     pub fn open(self: &Arc<Self>, transport: Box<dyn Transport>, hello: Hello) {
-        let connection = ConnectionId::from_random(random::bits128());
+        self.open_as(ConnectionId::from_random(random::bits128()), transport, hello);
+    }
+
+    /// The same for one that has a name already.
+    pub fn open_as(self: &Arc<Self>, connection: ConnectionId, transport: Box<dyn Transport>, hello: Hello) {
         let transport_info = *transport.info();
         let opening = Opening {
             connection,

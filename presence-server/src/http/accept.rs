@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,7 +20,7 @@ use super::router::Router;
 use super::socket::Socket;
 use super::tls::Tls;
 use crate::clock::Clock;
-use crate::limits::UNTIL_SOMEBODY_LEAVES;
+use crate::limits::too_many_connections;
 use crate::metrics::Metrics;
 
 /// First and longest wait after a failed accept.
@@ -144,12 +143,7 @@ impl Acceptor {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.metrics.connection_refused("connections_max");
             debug!(%peer, reason = "connections_max", "connection refused");
-            let error = HttpError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "the server has too many connections",
-            );
-            return self.turn_away(stream, error.retry_after(UNTIL_SOMEBODY_LEAVES));
+            return self.turn_away(stream, too_many_connections());
         }
         let counted = Counted(Arc::clone(&self.open));
         let place = match self.router.addresses().connect(peer.ip()) {

@@ -205,6 +205,8 @@ fn path_parameter(path: &str, name: &'static str) -> ParameterBuilder {
     let (about, form) = match name {
         "room" => ("The room's id. A `/` in it may stand as it is or as `%2F`.", ROOM_FORM),
         "key" => ("What the user calls the document, percent-encoded.", KEY_FORM),
+        "connection_id" => ("The connection's id.", CONNECTION_FORM),
+        "shared_id" => ("The shared stream's id.", CONNECTION_FORM),
         _ if path.contains("/connections/") => ("The connection's id.", CONNECTION_FORM),
         _ => ("The user's id, percent-encoded.", USER_FORM),
     };

@@ -27,7 +27,7 @@ use super::{
 use crate::auth::{Access, Auth};
 use crate::config::{Config, Exposure};
 use crate::connection::{Connections, Hello};
-use crate::limits::{AddressLimits, Refused};
+use crate::limits::{AddressLimits, AddressPlace, Refused, too_many_connections};
 use crate::metrics::Metrics;
 use crate::random;
 use crate::shard::Shards;
@@ -39,6 +39,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Router {
     config: Arc<Config>,
     connections: Arc<Connections>,
+    shared: Arc<stream::SharedStreams>,
     shards: Shards,
     auth: Arc<Auth>,
     limits: Limits,
@@ -56,17 +57,19 @@ impl Router {
         metrics: Metrics,
     ) -> Self {
         let (limits, draining) = (config.limits(), AtomicBool::new(false));
-        Self { config, connections, shards, auth, limits, metrics, draining }
+        let shared = Arc::default();
+        Self { config, connections, shared, shards, auth, limits, metrics, draining }
     }
 
     /// From now on the server is not ready.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.shared.drain();
     }
 
     /// How many connections have left HTTP behind.
     pub(super) fn connection_count(&self) -> usize {
-        self.connections.registry().len()
+        self.connections.registry().len() + self.shared.len()
     }
 
     /// What addresses may do.
@@ -125,6 +128,9 @@ impl Router {
         let answer = match route.call {
             Call::WebSocket => return self.open(stream::web_socket, &request, caller).map(Reply::Leave),
             Call::EventStream => return self.open(stream::event_stream, &request, caller).map(Reply::Leave),
+            Call::SharedStream => return self.open_shared(&request, caller).map(Reply::Leave),
+            Call::OpenOnShared => self.open_on_shared(parameters.text("shared_id"), &request, caller),
+            Call::End => self.end(parameters.text("connection_id"), &request, caller),
             Call::DebugTrace => return self.trace(parameters.connection(), caller).map(Reply::Leave),
             Call::Post => self.post(parameters.text("connection_id"), request, caller).await,
             Call::Page => page::get(request.uri().path()).ok_or_else(not_found),
@@ -234,6 +240,39 @@ impl Router {
 
     /// Opens a stream, whichever kind it is, for whomever the request proves or says to be.
     fn open(&self, kind: Opener, request: &Request<Incoming>, caller: &Caller) -> Result<Leave, HttpError> {
+        let hello = self.hello(request, caller, caller.place_of_stream(self.addresses()))?;
+        kind(request, caller.peer, hello, &self.config, &self.connections)
+    }
+
+    fn open_shared(&self, request: &Request<Incoming>, caller: &Caller) -> Result<Leave, HttpError> {
+        let hello = self.hello(request, caller, caller.place_of_stream(self.addresses()))?;
+        stream::shared_stream(request, hello, &self.config, &self.connections, &self.shared)
+    }
+
+    /// Opens a connection that has no socket of its own, and counts as if it had one.
+    fn open_on_shared(
+        &self,
+        shared_id: &str,
+        request: &Request<Incoming>,
+        caller: &Caller,
+    ) -> Result<Answer, HttpError> {
+        if self.connection_count() >= self.config.connections_max {
+            self.metrics.connection_refused("connections_max");
+            return Err(too_many_connections());
+        }
+        let place = self.addresses().connect(caller.address()).map(Arc::new);
+        let hello = self.hello(request, caller, place)?;
+        let (config, connections) = (&self.config, &self.connections);
+        stream::open_on_shared(shared_id, request, caller.peer, hello, config, connections, &self.shared)
+    }
+
+    /// What a request that opens something says and proves.
+    fn hello(
+        &self,
+        request: &Request<Incoming>,
+        caller: &Caller,
+        place: Result<Arc<AddressPlace>, Refused>,
+    ) -> Result<Hello, HttpError> {
         if self.draining.load(Ordering::Relaxed) {
             let message = "the server is going away";
             return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message));
@@ -243,9 +282,8 @@ impl Router {
         let (hello, said) = query::hello(query, &self.limits)?;
         let proof = self.proven(caller, || self.auth.proof(headers, query, said))?;
         let mut hello = Hello { proof, ..hello };
-        let place = caller.place_of_stream(self.addresses());
         hello.places.address = Some(place.map_err(|refused| self.refuse(refused))?);
-        kind(request, caller.peer, hello, &self.config, &self.connections)
+        Ok(hello)
     }
 
     async fn people(
@@ -301,12 +339,32 @@ impl Router {
         caller: &Caller,
     ) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
-        let owner = self.connections.registry().owner(connection);
-        self.proven(caller, || self.auth.may_post(&head.headers, head.uri.query(), owner))?;
+        self.may_post(connection, &head.headers, head.uri.query(), caller)?;
         let inlet = stream::way_in(connection, &self.connections)?;
         let timeout = Duration::from_millis(self.config.body_timeout_ms);
         let body = read_body(body, self.config.body_bytes_max, timeout).await?;
         stream::post(&*inlet, &body, &self.config)
+    }
+
+    fn end(
+        &self,
+        connection: &str,
+        request: &Request<Incoming>,
+        caller: &Caller,
+    ) -> Result<Answer, HttpError> {
+        self.may_post(connection, request.headers(), request.uri().query(), caller)?;
+        stream::end(connection, &self.connections)
+    }
+
+    fn may_post(
+        &self,
+        connection: &str,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        caller: &Caller,
+    ) -> Result<(), HttpError> {
+        let owner = self.connections.registry().owner(connection);
+        self.proven(caller, || self.auth.may_post(headers, query, owner))
     }
 }
 

@@ -52,7 +52,10 @@ pub(super) enum Call {
     Admin,
     WebSocket,
     EventStream,
+    SharedStream,
+    OpenOnShared,
     Post,
+    End,
     RoomPresence,
     SendMessage,
     ReadMessages,
@@ -91,13 +94,17 @@ const fn delete(path: &'static str, who: Who, call: Call, about: &'static About)
     Route { method: Method::DELETE, path, who, call, about }
 }
 
-/// Every route. Of several that match, the one with the shortest `{room}` is meant.
-pub(super) static ROUTES: [Route; 37] = [
+/// Every route. Of several that match, the one with the shortest `{room}` is meant, and then the one with the fewest
+/// parameters.
+pub(super) static ROUTES: [Route; 40] = [
     get("/", Who::Anyone, Call::Page, &page::ABOUT),
     get(admin::PATH, Who::Anyone, Call::Admin, &admin::ABOUT),
     get("/ws", Who::Connecting, Call::WebSocket, &stream::about::WEB_SOCKET),
     get("/sse", Who::Connecting, Call::EventStream, &stream::about::EVENT_STREAM),
+    get("/sse/shared", Who::Connecting, Call::SharedStream, &stream::about::SHARED_STREAM),
+    post("/sse/shared/{shared_id}", Who::Connecting, Call::OpenOnShared, &stream::about::OPEN_ON_SHARED),
     post("/sse/{connection_id}", Who::Connecting, Call::Post, &stream::about::POST),
+    delete("/sse/{connection_id}", Who::Connecting, Call::End, &stream::about::END),
     get("/v1/rooms", Who::Backend, Call::Rooms, &rooms::LIST),
     get("/v1/rooms/{room}/presence", Who::User, Call::RoomPresence, &presence::ABOUT),
     post("/v1/rooms/{room}/messages", Who::User, Call::SendMessage, &messages::SEND),
@@ -177,7 +184,10 @@ impl Route {
     /// What answers GET answers HEAD, unless it opens a stream.
     fn answers_head(&self) -> bool {
         self.method == Method::GET
-            && !matches!(self.call, Call::WebSocket | Call::EventStream | Call::DebugTrace)
+            && !matches!(
+                self.call,
+                Call::WebSocket | Call::EventStream | Call::SharedStream | Call::DebugTrace
+            )
     }
 
     fn takes(&self, method: &Method) -> bool {
@@ -204,10 +214,10 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     };
     let matches = ROUTES.iter().filter_map(|route| Some((route, Parameters::of(route.path, path)?)));
     let matches: Vec<_> = matches.collect();
-    let Some(shortest) = matches.iter().map(|(_, parameters)| parameters.room_len()).min() else {
+    let Some(closest) = matches.iter().map(|(_, parameters)| parameters.distance()).min() else {
         return Found::Nothing;
     };
-    let meant = matches.into_iter().filter(|(_, parameters)| parameters.room_len() == shortest);
+    let meant = matches.into_iter().filter(|(_, parameters)| parameters.distance() == closest);
     let (right, others): (Vec<_>, Vec<_>) = meant.partition(|(route, _)| route.takes(method));
     if let Some((route, parameters)) = right.into_iter().next() {
         return Found::Route(route, parameters);
@@ -260,8 +270,9 @@ impl<'a> Parameters<'a> {
         self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, encoded)| encoded)
     }
 
-    fn room_len(&self) -> usize {
-        self.text("room").len()
+    /// How far a path is from its pattern.
+    fn distance(&self) -> (usize, usize) {
+        (self.text("room").len(), self.0.len())
     }
 
     fn decoded(&self, code: &'static str, name: &'static str) -> Result<Cow<'a, str>, HttpError> {
@@ -344,6 +355,14 @@ mod tests {
         assert_eq!(found(Method::GET, "/v1/users/a%2Fb").1, ["a%2Fb"]);
         assert_eq!(found(Method::GET, "/v1/users/a/b").0, "nothing");
         assert_eq!(found(Method::DELETE, "/v1/users/a/sessions").0, "/v1/users/{id}/sessions");
+    }
+
+    #[test]
+    fn a_name_that_is_a_route_s_own_is_no_parameter() {
+        assert_eq!(found(Method::GET, "/sse/shared").0, "/sse/shared");
+        assert_eq!(found(Method::POST, "/sse/shared").0, "GET");
+        assert_eq!(found(Method::POST, "/sse/shared/x").1, ["x"]);
+        assert_eq!(found(Method::POST, "/sse/x").0, "/sse/{connection_id}");
     }
 
     #[test]

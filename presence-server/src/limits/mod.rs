@@ -21,6 +21,12 @@ use crate::http::answer::HttpError;
 /// When somebody may come again who has to wait for another to leave.
 pub(crate) const UNTIL_SOMEBODY_LEAVES: Duration = Duration::from_secs(5);
 
+/// What somebody is told whom the server has no room for.
+pub(crate) fn too_many_connections() -> HttpError {
+    let message = "the server has too many connections";
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(UNTIL_SOMEBODY_LEAVES)
+}
+
 /// A bound that something would have gone beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -36,6 +42,8 @@ pub enum Bound {
     Abuses,
     /// Connections of one user at once.
     ConnectionsPerUser,
+    /// Connections of one shared stream at once.
+    SharedConnections,
     /// Messages of one user in a time.
     UserMessages,
     /// Connections of nobody in particular, all in all.
@@ -52,6 +60,7 @@ impl Bound {
             Self::FailedAuths => "failed_auths",
             Self::Abuses => "abuses",
             Self::ConnectionsPerUser => "connections_per_user_max",
+            Self::SharedConnections => "shared_connections_max",
             Self::UserMessages => "user_messages",
             Self::Unauthenticated => "unauthenticated_max",
         }
@@ -64,6 +73,7 @@ impl Bound {
             | Self::Connects
             | Self::Abuses
             | Self::ConnectionsPerUser
+            | Self::SharedConnections
             | Self::Unauthenticated => true,
             Self::Requests | Self::FailedAuths | Self::UserMessages => false,
         }
@@ -80,6 +90,7 @@ impl Bound {
                 "too many connections of your address had to be ended; come back later, and slower"
             }
             Self::ConnectionsPerUser => "this user has too many connections",
+            Self::SharedConnections => "this shared stream has too many connections",
             Self::UserMessages => "your connections together send more than they may",
             Self::Unauthenticated => "too many connections have not said who they are; say it in the request",
         }

@@ -42,6 +42,8 @@ pub enum Kind {
     Ws,
     /// Server-Sent Events, and posts.
     Sse,
+    /// The same on a stream that others could share.
+    Shared,
 }
 
 /// What comes over a wire.

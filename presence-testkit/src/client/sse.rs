@@ -25,6 +25,8 @@ pub struct SseWire {
     received: VecDeque<Received>,
     /// Where to post to, once the server has said so.
     connection: Option<String>,
+    /// On a stream that others could share: only events of this name are heard.
+    only: Option<String>,
     /// What goes along with every request.
     headers: Vec<(String, String)>,
     /// The token that goes along with every post.
@@ -91,6 +93,7 @@ impl SseWire {
             events: Events::default(),
             received: VecDeque::new(),
             connection: None,
+            only: None,
             headers: Vec::new(),
             token: None,
             offered: None,
@@ -98,6 +101,31 @@ impl SseWire {
             last_event_id: None,
             retry: None,
         }
+    }
+
+    /// Opens a connection on the stream, which is a shared one. `query` begins with a question mark, or is empty.
+    ///
+    /// # Errors
+    /// If the server refuses; the error has its answer.
+    pub async fn share(&mut self, query: &str) -> Result<()> {
+        let Received::Text(greeting) = self.recv().await? else { bail!("the shared stream has ended") };
+        let greeting: Value = serde_json::from_str(&greeting)?;
+        let id = greeting["shared_id"].as_str().context("the first event of a shared stream names it")?;
+        let mut request = format!(
+            "POST /sse/shared/{id}{query} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n",
+            self.server
+        );
+        for (name, value) in &self.headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut posting = super::dial(self.server, None).await?;
+        let (status, body) = exchange(&mut posting, (request + "\r\n").as_bytes()).await?;
+        ensure!(status == 201, "refused: HTTP/1.1 {status}\r\n\r\n{body}");
+        self.posting = Some(posting);
+        let opened: Value = serde_json::from_str(&body)?;
+        self.only = opened["connection_id"].as_str().map(str::to_owned);
+        self.connection = self.only.clone();
+        Ok(())
     }
 
     /// Posts with this token from now on.
@@ -183,6 +211,9 @@ impl SseWire {
     fn take_in(&mut self, event: Event) -> Result<()> {
         self.last_event_id = event.id.or(self.last_event_id.take());
         self.retry = event.retry.or(self.retry);
+        if self.only.is_some() && self.only != event.event {
+            return Ok(());
+        }
         let Some(data) = event.data else { return Ok(()) };
         // A text that is no message is for the reader to judge.
         let received = match ServerMessage::parse(&data) {

@@ -37,6 +37,12 @@ impl Wire {
                 let path = format!("/sse{query}");
                 Self::Sse(Box::new(SseWire::connect(server, &path, headers, receive_buffer).await?))
             }
+            Kind::Shared => {
+                let (path, query) = (format!("/sse/shared{query}"), query);
+                let mut wire = SseWire::connect(server, &path, headers, receive_buffer).await?;
+                wire.share(query).await?;
+                Self::Sse(Box::new(wire))
+            }
         })
     }
 

@@ -24,7 +24,7 @@ async fn done_is_gone_at_once(kind: Kind) -> Result<()> {
     let mut ann = server.enter(kind, "ann", "a", "doc").await?;
     server.enter(kind, "bob", "b", "doc").await?.close(1000).await?;
     // An event stream has no close code for it: whoever is done says so first.
-    assert_eq!(left(&mut ann, "bob").await?.cause, if kind == Kind::Sse { "left" } else { "closed" });
+    assert_eq!(left(&mut ann, "bob").await?.cause, if kind == Kind::Ws { "closed" } else { "left" });
     let mut carl = server.enter(kind, "carl", "c", "doc").await?;
     carl.send(&json!({"type": "presence:leave", "room": "doc"})).await?;
     assert_eq!(left(&mut ann, "carl").await?.cause, "left");

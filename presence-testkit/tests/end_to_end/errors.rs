@@ -136,7 +136,7 @@ async fn a_message_beyond_the_limit_is_not_taken(kind: Kind) -> Result<()> {
     assert_eq!(ann.refusal().await?.0, "too_large");
     match kind {
         Kind::Ws => assert_eq!(ann.closed().await?, Some(4500)),
-        Kind::Sse => ann.settle("doc").await?,
+        Kind::Sse | Kind::Shared => ann.settle("doc").await?,
     }
     Ok(())
 }

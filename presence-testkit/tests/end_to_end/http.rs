@@ -133,8 +133,12 @@ async fn headers_that_do_not_come_are_not_waited_for() -> Result<()> {
 
 /// One connection more than allowed is told so, and nobody else suffers.
 async fn a_connection_too_many_is_told_so(kind: Kind) -> Result<()> {
-    // An event stream speaks over a second connection.
-    let connections_max = if kind == Kind::Sse { 2 } else { 1 };
+    // An event stream speaks over a second connection, and a shared one is one itself.
+    let connections_max = match kind {
+        Kind::Ws => 1,
+        Kind::Sse => 2,
+        Kind::Shared => 3,
+    };
     let server = TestServer::start(Config { connections_max, ..quick() })?;
     let mut ann = server.enter(kind, "ann", "a", "doc").await?;
     let answer = get(server.address, "/healthz", &[]).await?;

@@ -36,6 +36,8 @@ mod replay;
 mod restart;
 mod restore;
 mod server;
+#[cfg(all(feature = "ws", feature = "sse"))]
+mod shared_stream;
 mod shutdown;
 mod stories;
 mod storm;
@@ -54,6 +56,8 @@ macro_rules! on_every_kind {
         crate::on_kind! { ws: Ws, $($name),* }
         #[cfg(feature = "sse")]
         crate::on_kind! { sse: Sse, $($name),* }
+        #[cfg(feature = "sse")]
+        crate::on_kind! { shared: Shared, $($name),* }
     };
 }
 pub(crate) use on_every_kind;

@@ -242,8 +242,12 @@ async fn files_that_cannot_be_served_with_are_refused_by_name() -> Result<()> {
 
 /// A server that is full says so only where that is cheap.
 async fn a_connection_too_many_is_not_shaken_hands_with(kind: Kind) -> Result<()> {
-    // An event stream speaks over a second connection.
-    let connections_max = if kind == Kind::Sse { 2 } else { 1 };
+    // An event stream speaks over a second connection, and a shared one is one itself.
+    let connections_max = match kind {
+        Kind::Ws => 1,
+        Kind::Sse => 2,
+        Kind::Shared => 3,
+    };
     let secure = Secure::start(Config { connections_max, ..quick() }).await?;
     let mut ann = secure.enter(kind, "ann", "doc").await?;
     ensure!(connect(secure.server.address, secure.certificate.trusted()?).await.is_err(), "it was let in");

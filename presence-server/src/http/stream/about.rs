@@ -46,6 +46,53 @@ pub(in crate::http) const EVENT_STREAM: About = About {
     refusals: if cfg!(feature = "sse") { &[406, 503] } else { &[404, 503] },
 };
 
+pub(in crate::http) const SHARED_STREAM: About = About {
+    id: "openSharedStream",
+    group: Group::Connecting,
+    summary: "Opens an event stream that several connections share",
+    text: "It is no connection itself. Its first event names it: `{\"type\":\"shared\",\"shared_id\"}`. Every other event is \
+           called by the id of the connection whose it is. It ends when nobody has been on it for `hello_ms`.",
+    query: URL,
+    body: None,
+    answers: &[Reply {
+        status: 200,
+        text: "The stream is open.",
+        body: Body::Stream("text/event-stream; charset=utf-8"),
+    }],
+    refusals: if cfg!(feature = "sse") { &[406, 503] } else { &[404, 503] },
+};
+
+pub(in crate::http) const OPEN_ON_SHARED: About = About {
+    id: "openOnSharedStream",
+    group: Group::Connecting,
+    summary: "Opens a live connection on a shared stream",
+    text: "It is a connection like any other, with credentials and a session of its own; what it would hear comes down the \
+           shared stream, called by its id.",
+    query: URL,
+    body: None,
+    #[cfg(feature = "sse")]
+    answers: &[Reply {
+        status: 201,
+        text: "The connection is open.",
+        body: Body::Json(crate::http::about::schema_of::<super::shared::Opened>),
+    }],
+    #[cfg(not(feature = "sse"))]
+    answers: &[],
+    refusals: &[404, 429, 503],
+};
+
+pub(in crate::http) const END: About = About {
+    id: "endEventStream",
+    group: Group::Connecting,
+    summary: "Ends a connection over Server-Sent Events",
+    text: "As if its client had ended its stream: its session is waited for as long as for a page that is reloaded. What \
+           was posted before is taken in first.",
+    query: &[],
+    body: None,
+    answers: &[Reply { status: 204, text: "It ends, or has ended.", body: Body::Nothing }],
+    refusals: if cfg!(feature = "sse") { &[409] } else { &[404] },
+};
+
 pub(in crate::http) const POST: About = About {
     id: "postToEventStream",
     group: Group::Connecting,

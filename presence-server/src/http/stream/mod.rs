@@ -5,6 +5,8 @@ pub(super) mod about;
 #[cfg(not(all(feature = "ws", feature = "sse")))]
 mod absent;
 #[cfg(feature = "sse")]
+mod shared;
+#[cfg(feature = "sse")]
 mod sse;
 #[cfg(feature = "ws")]
 mod ws;
@@ -12,7 +14,9 @@ mod ws;
 #[cfg(not(all(feature = "ws", feature = "sse")))]
 pub(super) use absent::*;
 #[cfg(feature = "sse")]
-pub(super) use sse::{event_stream, post, way_in};
+pub(super) use shared::{SharedStreams, open_on_shared, shared_stream};
+#[cfg(feature = "sse")]
+pub(super) use sse::{end, event_stream, post, way_in};
 #[cfg(feature = "ws")]
 pub(super) use ws::web_socket;
 

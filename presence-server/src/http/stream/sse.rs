@@ -1,4 +1,4 @@
-//! `GET /sse` and `POST /sse/{connection_id}`.
+//! `GET /sse`, and `POST` and `DELETE /sse/{connection_id}`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use presence_core::id::{ConnectionId, UserId};
 use presence_core::port::transport::{Inlet, PostError};
 use presence_core::rights::UserIds;
@@ -17,7 +17,7 @@ use presence_transport_sse::{SseConfig, SseTransport, accept, messages_of};
 use super::{check_body, open};
 use crate::config::Config;
 use crate::connection::{Connections, Hello};
-use crate::http::answer::{Answer, HttpError, json};
+use crate::http::answer::{Answer, HttpError, empty, json};
 use crate::http::connection::Leave;
 use crate::limits::Refused;
 use crate::random;
@@ -36,8 +36,15 @@ pub(in crate::http) fn event_stream(
     check_body(request)?;
     let head =
         accept(request).map_err(|error| HttpError::new(error.status(), "bad_message", error.to_string()))?;
+    enter(&mut hello, request.headers(), config)?;
+    let config = SseConfig { message_bytes_max: config.message_bytes_max, posts_max: config.posts_max };
+    open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config))
+}
+
+/// Lets a connection enter the room of its URL by itself, if there is one.
+pub(super) fn enter(hello: &mut Hello, headers: &HeaderMap, config: &Config) -> Result<(), HttpError> {
     if let Some(room) = &hello.room {
-        let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
         // The id of an event of another room, or of another server, says nothing about this one.
         let since = last.and_then(Since::of_event).filter(|(of, _)| of == room).map(|(_, since)| since);
         hello.entry = OwnEntry::Enter(since);
@@ -51,8 +58,7 @@ pub(in crate::http) fn event_stream(
             Proof::Word(_) | Proof::Token(_) | Proof::Awaited => {}
         }
     }
-    let config = SseConfig { message_bytes_max: config.message_bytes_max, posts_max: config.posts_max };
-    open(head, connections, hello, move |socket, _| SseTransport::new(socket, peer, config))
+    Ok(())
 }
 
 /// Who enters a room with a stream and says nothing of itself: a bare `EventSource` can not say it later. Nobody, if
@@ -66,18 +72,30 @@ pub(in crate::http) fn way_in(
     connection: &str,
     connections: &Connections,
 ) -> Result<Arc<dyn Inlet>, HttpError> {
-    let unknown = || {
+    let inlet = inlet(connection, connections)?.ok_or_else(|| {
         let message = "there is no such connection; it may have ended";
         HttpError::field(StatusCode::NOT_FOUND, "not_found", "connection_id", message)
-    };
-    let id = ConnectionId::parse(connection).map_err(|_| unknown())?;
-    let inlet = connections.registry().inlet(id).ok_or_else(unknown)?;
-    let inlet = inlet.ok_or_else(|| {
-        let message = "this connection is no event stream: send on the connection itself";
-        HttpError::field(StatusCode::CONFLICT, "conflict", "connection_id", message)
     })?;
     connections.may_post(connection).map_err(Refused::answer)?;
     Ok(inlet)
+}
+
+/// The way in to a stream; `None` if there is no such connection.
+fn inlet(connection: &str, connections: &Connections) -> Result<Option<Arc<dyn Inlet>>, HttpError> {
+    let id = ConnectionId::parse(connection).ok();
+    let Some(inlet) = id.and_then(|id| connections.registry().inlet(id)) else { return Ok(None) };
+    inlet.map(Some).ok_or_else(|| {
+        let message = "this connection is no event stream: use the connection itself";
+        HttpError::field(StatusCode::CONFLICT, "conflict", "connection_id", message)
+    })
+}
+
+/// Ends a connection as its client does that ends its stream. What is gone already is what was asked for.
+pub(in crate::http) fn end(connection: &str, connections: &Connections) -> Result<Answer, HttpError> {
+    if let Some(inlet) = inlet(connection, connections)? {
+        inlet.leave();
+    }
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Takes messages to a stream; what is answered comes down the stream.

@@ -36,6 +36,7 @@ impl Idle {
         let scenario = match field.kind {
             Kind::Ws => "idle",
             Kind::Sse => "idle over event streams",
+            Kind::Shared => "idle over shared event streams",
         };
         let mut outcome = Outcome { scenario: scenario.to_owned(), parameters, ..Outcome::default() };
         let mut working = JoinSet::new();

@@ -185,7 +185,7 @@ impl Field {
             {
                 // Who posts needs a descriptor for it.
                 let posting =
-                    async { if self.kind == Kind::Sse { self.asking.acquire().await.ok() } else { None } };
+                    async { if self.kind != Kind::Ws { self.asking.acquire().await.ok() } else { None } };
                 let _posting = posting.await;
                 member.settle().await?;
                 member.rest();
