@@ -2,6 +2,7 @@
 import { createRoot } from "react-dom/client";
 import { createClient } from "../src/index.ts";
 import { createPeople } from "../src/people.ts";
+import { shareTabs } from "../src/tabs.ts";
 import { readAddress } from "./address.ts";
 import { App } from "./app.tsx";
 import { identify } from "./identity.ts";
@@ -16,6 +17,7 @@ const client = createClient({
   // The server may be behind a path of a larger site: it is where the page is.
   url: new URL(".", location.href),
   transport,
+  tabs: shareTabs(),
   outboxStore: createKept(`presence.outbox ${self.id}`, storage),
 });
 

@@ -466,7 +466,7 @@ export type ClientOptions = Credentials & {
   readonly outboxMax?: number;
   /** Where messages that wait are kept, so that they outlive a reload. Default: nowhere. */
   readonly outboxStore?: OutboxStore;
-  /** Lets the tabs of a browser share a connection: `shareTabs()` of `@presence/client/tabs`. Default: each has its own. */
+  /** Lets the tabs of a browser share an event stream: `shareTabs()` of `@presence/client/tabs`. Default: each has one. */
   readonly tabs?: TabSharing;
   /** What is outside: time, chance, the page, the network. For tests, and other places than browsers. */
   readonly env?: Partial<Env>;

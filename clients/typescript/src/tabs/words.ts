@@ -2,37 +2,29 @@
 import { isObject } from "../wire/json.ts";
 import { object, type Read } from "../wire/read.ts";
 
-/** What each kind of word has. A hub is one connection that is shared: a later one has a larger number. */
+/** What each kind of word has. */
 interface Words {
-  /** A tab wants to be part of it, or to know whether anybody leads. */
-  readonly open: { readonly tab: string };
-  /** A tab says this to the server. */
-  readonly say: { readonly hub: number; readonly tab: string; readonly line: string };
-  /** A tab wants no more of it. */
-  readonly close: { readonly tab: string; readonly code: number };
-  /** "I lead, and to the server we are this session." */
-  readonly lead: { readonly hub: number; readonly session: string };
-  /** The server says this to these tabs. */
-  readonly tell: { readonly hub: number; readonly tabs: readonly string[]; readonly line: string };
-  /** The connection has ended. */
-  readonly over: {
-    readonly hub: number;
-    readonly code: number;
-    readonly reason: string;
-    readonly after: number | null;
-  };
+  /** "Who leads?" */
+  readonly ask: { readonly port: string };
+  /** "I lead, and this is the stream." Who leads later has a larger `term`. */
+  readonly lead: { readonly term: number; readonly stream: string };
+  /** "This connection on the stream is mine." */
+  readonly here: { readonly stream: string; readonly port: string; readonly connection: string };
+  /** The server says this, to one tab alone. */
+  readonly tell: { readonly stream: string; readonly data: string };
+  /** The stream has ended, and the server had said this of coming back. */
+  readonly over: { readonly stream: string; readonly data: string | null };
 }
 
 /** One word. */
 export type Word = { [Kind in keyof Words]: { readonly kind: Kind } & Words[Kind] }[keyof Words];
 
 const SHAPES: ReadonlyMap<string, Read<object>> = new Map([
-  ["open", object("tab")],
-  ["say", object("hub:n tab line")],
-  ["close", object("tab code:n")],
-  ["lead", object("hub:n session")],
-  ["tell", object("hub:n tabs:texts line")],
-  ["over", object("hub:n code:n reason after:n?")],
+  ["ask", object("port")],
+  ["lead", object("term:n stream")],
+  ["here", object("stream port connection")],
+  ["tell", object("stream data")],
+  ["over", object("stream data?")],
 ]);
 
 /** Reads a word; `null` if it is none. */

@@ -17,6 +17,16 @@ it("reads data, whatever the line ends are", () => {
   expect(read([STREAM])).toEqual(['{"a":1}', "two\nlines", "old"]);
 });
 
+it("says what an event is called, and calls no other one so", () => {
+  const all: string[][] = [];
+  eventReader((...event) => all.push(event))("event: ann\ndata: 1\n\nevent: bob\n\ndata: 2\n\ndata: 3\nevent:carl\n\n");
+  expect(all).toEqual([
+    ["1", "ann"],
+    ["2", ""],
+    ["3", "carl"],
+  ]);
+});
+
 it("does not care where it is cut", () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: STREAM.length }), { maxLength: 12 }), (cuts) => {

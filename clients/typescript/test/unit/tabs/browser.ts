@@ -1,5 +1,6 @@
 // A browser for tests: tabs that open, close and freeze, with locks and channels between them, in a world's time.
-import type { Env, OpenTransport, PageEvent, Release, Transport } from "../../../src/api.ts";
+import type { Env, PageEvent, Release } from "../../../src/api.ts";
+import { openStream } from "../../../src/link/stream.ts";
 import type { Channel, Hold, Outside } from "../../../src/tabs.ts";
 import type { World } from "../world.ts";
 
@@ -29,7 +30,7 @@ interface Request {
   readonly lost: () => void;
 }
 
-export function createBrowser(world: World): Browser {
+export function createBrowser(world: World, fetch: typeof globalThis.fetch): Browser {
   /** Who holds a name, and who waits for it. The first one has it. */
   const locks = new Map<string, Request[]>();
   const channels = new Map<string, Set<{ readonly hear: (word: unknown) => void }>>();
@@ -49,7 +50,7 @@ export function createBrowser(world: World): Browser {
     const number = tabs;
     const tab = {};
     const own = new Map<Request, string>();
-    const wires = new Set<Transport>();
+    const requests = new Set<AbortController>();
     const timers = new Set<Release>();
     const listeners = new Set<(event: PageEvent) => void>();
     let isVisible = true;
@@ -114,16 +115,21 @@ export function createBrowser(world: World): Browser {
       };
     };
 
-    const through =
-      (inner: OpenTransport): OpenTransport =>
-      (dial, events) => {
-        const wire = inner(dial, {
-          message: (line) => happen(() => events.message(line)),
-          closed: (...end) => happen(() => events.closed(...end)),
-        });
-        wires.add(wire);
-        return wire;
+    /** What comes of requests comes when the tab runs; and with the tab its requests end. */
+    const get: typeof globalThis.fetch = async (url, init = {}) => {
+      const abort = new AbortController();
+      if (!init.keepalive) requests.add(abort);
+      init.signal?.addEventListener("abort", () => abort.abort(init.signal?.reason));
+      const whenAwake = (): Promise<void> => new Promise((done) => happen(done));
+      const answer = await fetch(url, { ...init, signal: abort.signal });
+      await whenAwake();
+      if (!answer.body) return answer;
+      const transform = async (piece: Uint8Array, out: TransformStreamDefaultController<Uint8Array>): Promise<void> => {
+        await whenAwake();
+        out.enqueue(piece);
       };
+      return new Response(answer.body.pipeThrough(new TransformStream({ transform })), answer);
+    };
 
     return {
       number,
@@ -140,7 +146,8 @@ export function createBrowser(world: World): Browser {
             };
           },
         },
-        transports: new Map([...world.env.transports].map(([kind, inner]) => [kind, through(inner)])),
+        fetch: get,
+        transports: new Map([...world.env.transports, ["sse", openStream]]),
       },
       outside: { hold, open: channel },
       isFrozen: () => state === "frozen",
@@ -161,7 +168,7 @@ export function createBrowser(world: World): Browser {
         state = "closed";
         due = [];
         for (const stop of timers) stop();
-        for (const wire of wires) wire.close(1001);
+        for (const request of requests) request.abort();
         for (const [request, name] of own) drop(name, request);
       },
     };

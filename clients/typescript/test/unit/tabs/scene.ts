@@ -1,9 +1,9 @@
 // Several tabs of one user with a server in a few lines: what the tests of tabs begin with.
 import { type Client, type ClientOptions, createClient, type Message, type Room } from "../../../src/index.ts";
 import { shareTabs } from "../../../src/tabs.ts";
-import { createModel, type Model } from "../model.ts";
-import { asAnn, createWorld, type Wire, type World } from "../world.ts";
+import { asAnn, createWorld, type World } from "../world.ts";
 import { type Browser, createBrowser, type Tab } from "./browser.ts";
+import { createServer, type Server } from "./server.ts";
 
 export interface OpenTab extends Tab {
   readonly client: Client;
@@ -14,25 +14,22 @@ export interface OpenTab extends Tab {
 export interface Scene {
   readonly world: World;
   readonly browser: Browser;
-  readonly model: Model;
+  readonly server: Server;
   readonly open: (more?: Partial<ClientOptions>) => OpenTab;
-  /** Connections that are open. */
-  readonly wires: () => readonly Wire[];
 }
 
 export function scene(): Scene {
   const world = createWorld();
-  const browser = createBrowser(world);
-  const model = createModel(world);
+  const server = createServer(world);
+  const browser = createBrowser(world, server.fetch);
   return {
     world,
     browser,
-    model,
-    wires: () => world.wires.filter((wire) => wire.closedWith === null),
+    server,
     open(more) {
       const tab = browser.open();
       const client = createClient({
-        ...asAnn,
+        ...(more && "token" in more ? { url: asAnn.url } : asAnn),
         transport: "sse",
         sessionId: `tab-${tab.number}`,
         tabs: shareTabs({ outside: tab.outside }),

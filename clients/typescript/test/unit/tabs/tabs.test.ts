@@ -1,286 +1,232 @@
-// Tabs that share a connection: who leads, what each of them hears, and that nobody else notices.
+// Tabs that share a stream: who leads, that each is a session of its own, and that nobody else notices.
 import { describe, expect, it } from "vitest";
 import type { ClientOptions } from "../../../src/index.ts";
 import { shareTabs } from "../../../src/tabs.ts";
-import { connected, type Wire } from "../world.ts";
-import { scene } from "./scene.ts";
+import { type OpenTab, scene } from "./scene.ts";
 
-const sent = (wire: Wire, type: string): readonly object[] => wire.sent.filter((message) => message["type"] === type);
+/** A client that says no more of itself than its token. */
+const withToken = (token: string): Partial<ClientOptions> => ({ token }) as Partial<ClientOptions>;
+
+const statusOf = ({ client }: OpenTab): string => client.connection.snapshot.status;
 
 describe("tabs that share", () => {
-  it("have one connection, and are all live", async () => {
-    const { world, model, open } = scene();
+  it("have one stream, and each a session of its own", async () => {
+    const { world, server, open } = scene();
     const tabs = [open(), open(), open()];
     await world.pass(100);
-    expect(world.wires).toHaveLength(1);
-    model.join("bob");
+    expect(tabs.map(statusOf)).toEqual(["live", "live", "live"]);
+    expect(server.streams()).toHaveLength(1);
+    expect(server.sessions().map((one) => one.id)).toEqual(["tab-1", "tab-2", "tab-3"]);
+    for (const [at, { client, room }] of tabs.entries()) {
+      expect(client.identity?.sessionId).toBe(`tab-${at + 1}`);
+      expect(room.me.user?.connectionCount).toBe(3);
+      room.update({ page: at });
+    }
     await world.pass(100);
-    for (const { client, room } of tabs) {
-      expect(client.connection.snapshot.status).toBe("live");
-      expect(room.others.map((user) => user.id)).toEqual(["bob"]);
+    for (const [at, { room }] of tabs.entries()) {
+      expect(room.me.state).toEqual({ page: at });
+      expect(room.me.user?.sessions.map((one) => one.state["page"])).toEqual([0, 1, 2]);
     }
   });
 
   it("hear each message once, each other's too", async () => {
-    const { world, model, open } = scene();
+    const { world, server, open } = scene();
     const tabs = [open(), open(), open()];
     await world.pass(100);
-    model.post("bob", "m-1", 1);
     const [first, second, third] = tabs;
+    server.post("m-1", 1);
     await Promise.all([second?.room.send(2), world.pass(100)]);
     await Promise.all([first?.room.send(3), world.pass(100)]);
-    model.post("bob", "m-4", 4);
+    server.post("m-4", 4);
     await world.pass(100);
     expect(first?.got.map((one) => one.data)).toEqual([1, 2, 4]);
     expect(second?.got.map((one) => one.data)).toEqual([1, 3, 4]);
     expect(third?.got.map((one) => one.data)).toEqual([1, 2, 3, 4]);
-    expect(third?.got.map((one) => one.own)).toEqual([false, true, true, false]);
-    for (const { room } of tabs) expect(room.snapshot.messages.map((one) => one.data)).toEqual([1, 2, 3, 4]);
   });
 
-  it("are the same session, of which the last used tab's state counts", async () => {
-    const { world, wires, open } = scene();
-    const [first, second] = [open(), open()];
-    await world.pass(100);
-    first.room.update({ page: 1 });
-    await world.pass(100);
-    second.room.update({ page: 2 });
-    await world.pass(100);
-    expect(first.room.me.state).toEqual({ page: 2 });
-    expect(first.client.identity?.sessionId).toBe(second.client.identity?.sessionId);
-    expect(wires()).toHaveLength(1);
-  });
-
-  it("see no drift when another one enters", async () => {
-    const { world, open } = scene();
-    const first = open();
-    const drifts: unknown[] = [];
-    first.client.on("drift", (drift) => drifts.push(drift));
-    await world.pass(100);
-    const second = open();
-    second.room.update({ page: 2 });
-    await world.pass(120_000);
-    expect(first.room.me.state).toEqual({ page: 2 });
-    expect(drifts).toEqual([]);
-  });
-
-  it("get what nobody has taken also when they come later", async () => {
-    const { world, model, open } = scene();
-    const first = open();
-    await world.pass(100);
-    first.room.leave();
-    first.client.room("other");
-    await world.pass(2_000);
-    model.post("bob", "m-1", 1);
-    const second = open();
-    await world.pass(100);
-    expect(second.got.map((one) => one.data)).toEqual([1]);
-  });
-
-  it("take over when the one that leads is closed, without a leave", async () => {
-    const { world, model, wires, open } = scene();
+  it("go over to another tab's stream when the one that leads is closed, and none of them is missed", async () => {
+    const { world, server, open } = scene();
     const [first, second, third] = [open(), open(), open()];
     await world.pass(100);
     first.close();
-    await world.pass(100);
-    expect(wires()).toHaveLength(1);
-    expect(new Set(world.wires.map((wire) => wire.dial.query.get("session_id")))).toEqual(new Set(["sse tab-1"]));
-    expect(world.wires.flatMap((wire) => sent(wire, "presence:leave"))).toEqual([]);
-    model.post("bob", "m-1", 1);
-    await Promise.all([second.room.send(2), world.pass(100)]);
-    for (const { client, got } of [second, third]) {
-      expect(client.connection.snapshot.status).toBe("live");
-      expect(got[0]?.data).toBe(1);
-    }
+    await world.pass(2_500);
+    expect(server.streams()).toHaveLength(1);
+    server.post("m-1", 1);
+    await Promise.all([second.room.send(2), world.pass(20_000)]);
+    expect([second, third].map(statusOf)).toEqual(["live", "live"]);
+    expect(third.got.map((one) => one.data)).toEqual([1, 2]);
+    expect(server.left).toEqual(["tab-1"]);
+    expect(third.room.me.user?.connectionCount).toBe(2);
   });
 
-  it("take over when the one that leads is frozen, and it follows when it thaws", async () => {
-    const { world, wires, model, open } = scene();
+  it("go over to another tab's stream when the client of the one that leads is done", async () => {
+    const { world, server, open } = scene();
     const [first, second, third] = [open(), open(), open()];
     await world.pass(100);
-    first.freeze();
-    await world.pass(10_000);
-    model.post("bob", "m-1", 1);
+    first.client.disconnect({ permanent: true });
+    await world.pass(20_000);
+    expect([second, third].map(statusOf)).toEqual(["live", "live"]);
+    expect(server.streams()).toHaveLength(1);
+    expect(server.left).toEqual(["tab-1"]);
+  });
+
+  it("go over when the one that leads is frozen, and it follows when it thaws", async () => {
+    const { world, server, open } = scene();
+    const tabs = [open(), open(), open()] as const;
     await world.pass(100);
-    expect(second.got).toHaveLength(1);
-    first.thaw();
-    await world.pass(1_000);
-    expect(wires()).toHaveLength(1);
-    for (const { client, got } of [first, second, third]) {
-      expect(client.connection.snapshot.status).toBe("live");
-      expect(got.map((one) => one.data)).toEqual([1]);
-    }
+    tabs[0].freeze();
+    await world.pass(10_000);
+    server.post("m-1", 1);
+    await world.pass(100);
+    expect(tabs[1].got).toHaveLength(1);
+    tabs[0].thaw();
+    await world.pass(5_000);
+    expect(server.streams()).toHaveLength(1);
+    expect(tabs.map(statusOf)).toEqual(["live", "live", "live"]);
+    expect(tabs.map(({ got }) => got.map((one) => one.data))).toEqual([[1], [1], [1]]);
+    expect(server.left).toEqual([]);
   });
 
   it("leave nothing to a tab that is alive but silent", async () => {
-    const { world, open } = scene();
-    open();
-    open();
+    const { world, server, open } = scene();
+    const tabs = [open(), open()];
+    await world.pass(100);
+    const ping = setPings(tabs, server.say, world.env.after);
     await world.pass(600_000);
-    expect(world.wires).toHaveLength(1);
+    ping();
+    expect(server.requests.filter((one) => one === "GET /sse/shared")).toHaveLength(1);
   });
 
-  it("leave a room with the last tab that is in it, a moment after it has gone", async () => {
-    const { world, wires, open } = scene();
+  it("end the connection of a tab that is closed, and of no other", async () => {
+    const { world, server, open } = scene();
     const [first, second] = [open(), open()];
-    second.client.room("mine");
     await world.pass(100);
-    const [wire] = wires();
-    if (!wire) throw new Error("nobody has connected");
     second.close();
     await world.pass(2_000);
-    expect(sent(wire, "presence:leave")).toEqual([]);
+    expect([...server.connections.values()].map((one) => one.session.id)).toEqual(["tab-1"]);
+    expect(server.left).toEqual([]);
     await world.pass(2_000);
-    expect(sent(wire, "presence:leave")).toMatchObject([{ room: "mine" }]);
-    first.client.disconnect();
-    await world.pass(100);
-    expect(sent(wire, "presence:leave")).toMatchObject([{ room: "mine" }, { room: "r" }]);
-    expect(wire.closedWith).toBe(1000);
+    expect(server.left).toEqual(["tab-2"]);
+    expect(statusOf(first)).toBe("live");
+    expect(first.room.me.user?.connectionCount).toBe(1);
   });
 
-  it("are in use while one of them is, and answer a ping once", async () => {
-    const { world, wires, open } = scene();
-    const [first, second] = [open(), open()];
+  it("end the connection of a tab that was closed while it opened", async () => {
+    const { world, server, open } = scene();
+    open();
     await world.pass(100);
-    const [wire] = wires();
-    if (!wire) throw new Error("nobody has connected");
-    first.look("hidden");
+    server.isMute = true;
+    const second = open();
     await world.pass(100);
-    expect(sent(wire, "presence:activity")).toEqual([]);
-    second.look("hidden");
-    await world.pass(100);
-    first.look("visible");
-    await world.pass(100);
-    expect(sent(wire, "presence:activity")).toMatchObject([{ active: false }, { active: true }]);
-    const before = sent(wire, "pong").length;
-    await world.pass(25_000);
-    expect(sent(wire, "pong")).toHaveLength(before + 1);
+    expect(server.connections.size).toBe(2);
+    second.close();
+    await world.pass(11_000);
+    expect(server.connections.size).toBe(1);
   });
 
-  it("ask one thing of a room at a time, of which a server answers only the last", async () => {
-    const { world, model, wires, open } = scene();
-    const tabs = [open(), open(), open()];
-    const { onSent } = world;
-    let joins: (() => void)[] = [];
-    world.onSent = (wire, message) => {
-      if (message["type"] === "presence:join") joins.push(() => onSent(wire, message));
-      else onSent(wire, message);
-    };
-    for (let count = 0; count < tabs.length; count += 1) {
-      await world.pass(100);
-      expect(joins).toHaveLength(1);
-      const [join] = joins;
-      joins = [];
-      join?.();
+  it("are told one by one why they end", async () => {
+    const { world, server, open } = scene();
+    const [first, second, third] = [open(), open(), open()];
+    await world.pass(100);
+    server.say("tab-2", { type: "close", code: 4503, reason: "kicked" });
+    await world.pass(100);
+    expect(second.client.connection.snapshot).toMatchObject({ status: "closed", reason: "kicked" });
+    expect([first, third].map(statusOf)).toEqual(["live", "live"]);
+    expect(server.requests.filter((one) => one === "GET /sse/shared")).toHaveLength(1);
+  });
+
+  it("come back when the server tells them to, and not before", async () => {
+    const { world, server, open } = scene();
+    const tabs = [open(), open()];
+    await world.pass(100);
+    for (const session of ["tab-1", "tab-2"]) {
+      server.say(session, { type: "server_draining", retry_after_ms: 5_000 });
+      server.say(session, { type: "close", code: 1012, reason: "the server stops" });
     }
-    await world.pass(100);
-    for (const { room } of tabs) expect(room.snapshot.status.kind).toBe("live");
-    expect(wires()).toHaveLength(1);
-    expect(model.users().size).toBe(1);
+    await world.pass(4_000);
+    expect(tabs.map(statusOf)).toEqual(["waiting", "waiting"]);
+    await world.pass(2_000);
+    expect(tabs.map(statusOf)).toEqual(["live", "live"]);
   });
 
-  it("hear what concerns them, and nothing else", async () => {
-    const { world, wires, open } = scene();
-    const [first, second] = [open(), open()];
-    const events: unknown[] = [];
-    for (const [at, { client }] of [first, second].entries()) {
-      client.on("accepted", ({ userId }) => events.push([at, "accepted", userId]));
-      client.on("unknown", ({ type }) => events.push([at, type ?? null]));
-      client.on("error", ({ code }) => events.push([at, code]));
-    }
-    second.client.room("mine");
+  it("bring each its own token, and hear of it if it is refused", async () => {
+    const { world, server, open } = scene();
+    const token = `e30.${btoa(JSON.stringify({ sub: "ann" }))}.c2ln`;
+    const first = open(withToken(token));
     await world.pass(100);
-    const say = wires()[0]?.say;
-    say?.({ type: "invitation_accepted", thread_id: "x", room: "x", user_id: "bob", user_name: "Bob", timestamp: 1 });
-    say?.({ type: "error", code: "busy", message: "", room: "mine" });
-    say?.({ type: "news" });
+    const error = { code: "unauthorized", message: "this token is not good" };
+    server.refuse.set("POST /sse/shared/…", () => new Response(JSON.stringify({ error }), { status: 401 }));
+    const second = open(withToken(token));
     await world.pass(100);
-    expect(events.sort()).toEqual([
-      [0, "accepted", "bob"],
-      [0, "news"],
-      [1, "accepted", "bob"],
-      [1, "busy"],
-      [1, "news"],
-    ]);
+    expect(second.client.connection.snapshot).toMatchObject({ status: "closed", reason: "unauthorized" });
+    expect(statusOf(first)).toBe("live");
   });
 
-  it("each have the answers to their own questions, and whom they watch", async () => {
-    const { world, wires, open } = scene();
-    const [first, second] = [open(), open()];
-    const heard: unknown[] = [];
-    const ends = [first, second].map(({ client }, at) =>
-      client.watch(["bob"], ({ status }) => heard.push([at, status])),
-    );
-    await world.pass(100);
-    const [wire] = wires();
-    wire?.say({ type: "user_status", users: [{ id: "bob", status: "away", last_online: 1 }] });
-    await world.pass(100);
-    expect(heard).toEqual([
-      [0, "away"],
-      [1, "away"],
-    ]);
-    ends[0]?.();
-    await world.pass(100);
-    expect(wire && sent(wire, "unwatch")).toEqual([]);
-    ends[1]?.();
-    await world.pass(100);
-    expect(wire && sent(wire, "unwatch")).toMatchObject([{ users: ["bob"] }]);
-    const answer = second.client.listUsers("r");
-    await world.pass(100);
-    const ref = wire?.sent.at(-1)?.["ref"];
-    wire?.say({ type: "online_users", users: [], more: false, ref });
-    await world.pass(100);
-    expect(await answer).toEqual([]);
-  });
-
-  it("do not share with another user, nor with other rights", async () => {
-    const { world, open } = scene();
-    world.onDial = (wire) => wire.say(connected());
-    const token = (claims: object): string => `e30.${btoa(JSON.stringify(claims))}.c2ln`;
+  it("do not share with another user, nor as nobody", async () => {
+    const { world, server, open } = scene();
     open({ user: { id: "bob" } });
     open();
-    open({ token: token({ sub: "ann", rooms: ["a"] }) } as Partial<ClientOptions>);
-    open({ token: token({ sub: "ann", rooms: ["b"] }) } as Partial<ClientOptions>);
-    open({ token: "opaque" } as Partial<ClientOptions>);
+    open(withToken("opaque"));
     await world.pass(100);
-    expect(world.wires).toHaveLength(5);
+    expect(server.requests.filter((one) => one === "GET /sse/shared")).toHaveLength(2);
+    expect(server.requests.filter((one) => one === "GET /sse")).toHaveLength(1);
   });
 
   it("connect by themselves where nothing can be shared", async () => {
-    const { world, open } = scene();
-    world.onDial = (wire) => wire.say(connected());
-    const { client } = open({ tabs: shareTabs({ outside: null }) });
-    const refused = open({ tabs: shareTabs({ outside: { hold: (_, { lost }) => queueMicrotask(lost), open: fail } }) });
+    const { world, server, open } = scene();
+    open({ tabs: shareTabs({ outside: null }) });
+    open({ tabs: shareTabs({ outside: { hold: (_, { lost }) => queueMicrotask(lost), open: fail } }) });
     function fail(): never {
       throw new Error("there are no channels");
     }
     await world.pass(100);
-    expect(client.connection.snapshot.status).toBe("syncing");
-    expect(refused.client.connection.snapshot.status).toBe("syncing");
-    expect(world.wires.map((wire) => wire.dial.query.get("session_id"))).toEqual(["tab-1", "tab-2"]);
+    expect(server.requests).toEqual(["GET /sse", "GET /sse"]);
   });
 
-  it("share sockets only if they are told to", async () => {
-    const { world, browser, open } = scene();
-    world.onDial = (wire) => wire.say(connected());
+  it("connect by themselves to a server that knows no shared streams", async () => {
+    const { world, browser, server, open } = scene();
+    server.refuse.set("GET /sse/shared", () => new Response(null, { status: 405 }));
+    server.refuse.set("GET /sse", () => new Response("", { status: 503 }));
+    const tabs = [open(), open()];
+    await world.pass(100);
+    expect(server.requests.filter((one) => one === "GET /sse")).toHaveLength(2);
+    for (const { client } of tabs) client.disconnect({ permanent: true });
+    await world.pass(100);
+    expect(browser.held()).toEqual([]);
+  });
+
+  it("leave sockets as they are", async () => {
+    const { world, server, open } = scene();
     open({ transport: "ws" });
     open({ transport: "ws" });
     await world.pass(100);
-    expect(world.wires).toHaveLength(2);
-    const { outside } = browser.open();
-    open({ transport: "ws", tabs: shareTabs({ transports: ["ws"], outside }) });
-    open({ transport: "ws", tabs: shareTabs({ transports: ["ws"], outside }) });
-    await world.pass(100);
-    expect(world.wires).toHaveLength(3);
+    expect(world.wires.map((wire) => wire.dial.query.get("session_id"))).toEqual(["tab-1", "tab-2"]);
+    expect(server.requests).toEqual([]);
   });
 
   it("leave no name and no timer behind", async () => {
-    const { world, browser, open } = scene();
+    const { world, browser, server, open } = scene();
     const tabs = [open(), open()];
     await world.pass(100);
     for (const { client } of tabs) client.disconnect({ permanent: true });
-    await world.pass(10_000);
+    await world.pass(20_000);
     expect(browser.held()).toEqual([]);
+    expect(server.streams()).toEqual([]);
     expect(world.timers()).toBe(0);
   });
 });
+
+/** Pings every tab from time to time, as servers do. */
+function setPings(
+  tabs: readonly OpenTab[],
+  say: (session: string, message: object) => void,
+  after: (milliseconds: number, callback: () => void) => () => void,
+): () => void {
+  let stop = (): void => {};
+  const ping = (): void => {
+    for (const { number } of tabs) say(`tab-${number}`, { type: "ping", timestamp: 1 });
+    stop = after(25_000, ping);
+  };
+  ping();
+  return () => stop();
+}
