@@ -7,6 +7,9 @@ import type { World } from "../world.ts";
 /** How long a server waits for a session whose connection has ended in good order, and for one that is lost. */
 const [GOING, LOST] = [3_000, 15_000];
 
+/** How often a server pings. */
+const HEARTBEAT = 25_000;
+
 interface Session {
   readonly id: string;
   state: JsonObject;
@@ -145,6 +148,12 @@ export function createServer(world: World): Server {
       },
     });
 
+  const ping = (connection: string): void => {
+    if (!connections.has(connection)) return;
+    tell(connection, { type: "ping", timestamp: now() });
+    world.env.after(HEARTBEAT, () => ping(connection));
+  };
+
   const open = (stream: string, query: URLSearchParams): string => {
     const id = query.get("session_id") ?? name();
     const session = sessions.get(id) ?? { id, state: {}, connection: null, wait: 0, isIn: false };
@@ -159,6 +168,7 @@ export function createServer(world: World): Server {
     }
     const who = { connection_id: connection, session_id: id, user_id: "ann", server_time: now() };
     tell(connection, { type: "connected", ...who, heartbeat_ms: 25_000, limits: { heartbeat_timeout_ms: 10_000 } });
+    ping(connection);
     return connection;
   };
 

@@ -89,11 +89,9 @@ describe("tabs that share", () => {
 
   it("leave nothing to a tab that is alive but silent", async () => {
     const { world, server, open } = scene();
-    const tabs = [open(), open()];
-    await world.pass(100);
-    const ping = setPings(tabs, server.say, world.env.after);
+    open();
+    open();
     await world.pass(600_000);
-    ping();
     expect(server.requests.filter((one) => one === "GET /sse/shared")).toHaveLength(1);
   });
 
@@ -209,24 +207,9 @@ describe("tabs that share", () => {
     const tabs = [open(), open()];
     await world.pass(100);
     for (const { client } of tabs) client.disconnect({ permanent: true });
-    await world.pass(20_000);
+    await world.pass(40_000);
     expect(browser.held()).toEqual([]);
     expect(server.streams()).toEqual([]);
     expect(world.timers()).toBe(0);
   });
 });
-
-/** Pings every tab from time to time, as servers do. */
-function setPings(
-  tabs: readonly OpenTab[],
-  say: (session: string, message: object) => void,
-  after: (milliseconds: number, callback: () => void) => () => void,
-): () => void {
-  let stop = (): void => {};
-  const ping = (): void => {
-    for (const { number } of tabs) say(`tab-${number}`, { type: "ping", timestamp: 1 });
-    stop = after(25_000, ping);
-  };
-  ping();
-  return () => stop();
-}
