@@ -56,7 +56,8 @@ macro_rules! on_every_kind {
         crate::on_kind! { ws: Ws, $($name),* }
         #[cfg(feature = "sse")]
         crate::on_kind! { sse: Sse, $($name),* }
-        #[cfg(feature = "sse")]
+        // Not again for a server that has only one kind: it is the same there.
+        #[cfg(all(feature = "sse", feature = "ws"))]
         crate::on_kind! { shared: Shared, $($name),* }
     };
 }
