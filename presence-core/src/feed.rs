@@ -109,16 +109,25 @@ impl Feed {
         self.0.lock().expect("nothing panics while it holds the ring")
     }
 
-    /// Adds versioned events that lead to `version`, and lets go of what the limits no longer hold.
-    pub fn append_presence(&self, now: Timestamp, version: Version, frame: Frame, limits: &Limits) {
+    /// Adds versioned events that lead to `version`, and lets go of what the limits no longer hold. Says whether they go
+    /// on where the ones before ended. Of a history with a hole nothing is told: who listens starts afresh.
+    pub fn append_presence(&self, now: Timestamp, version: Version, frame: Frame, limits: &Limits) -> bool {
         let mut ring = self.ring();
         ring.position += 1;
+        let first = frame.messages().first().and_then(Message::version);
+        if first != Some(ring.reached().next()) {
+            ring.presence.clear();
+            (ring.messages, ring.bytes) = (0, 0);
+            (ring.presence_gone, ring.version_gone) = (ring.position, version);
+            return false;
+        }
         let entry =
             PresenceFrame { position: ring.position, version, at: now, bytes: frame.text_len(), frame };
         ring.messages += entry.frame.messages().len();
         ring.bytes += entry.bytes;
         ring.presence.push_back(entry);
         ring.trim(now, limits);
+        true
     }
 
     /// Adds a frame of the live lane.
@@ -200,6 +209,11 @@ impl Default for Feed {
 }
 
 impl Ring {
+    /// The version that the presence lane leads to.
+    fn reached(&self) -> Version {
+        self.presence.back().map_or(self.version_gone, |newest| newest.version)
+    }
+
     fn trim(&mut self, now: Timestamp, limits: &Limits) {
         while let Some(oldest) = self.presence.front() {
             // The newest frame stays however large it is: who is up to date must be able to read it.
@@ -330,6 +344,21 @@ mod tests {
         assert_eq!(feed.replay(Version::new(0)).map(|missed| missed.len()), None);
         assert_eq!(feed.replay(Version::new(1)).map(|missed| missed.len()), Some(4));
         assert_eq!(feed.replay(Version::new(5)).map(|missed| missed.len()), Some(0));
+    }
+
+    #[test]
+    fn of_a_history_with_a_hole_nothing_is_told() {
+        let feed = Feed::new();
+        let mut reader = feed.reader();
+        append(&feed, 1);
+        let mut up_to_date = feed.reader();
+        assert!(!feed.append_presence(Timestamp::default(), Version::new(3), event(3), &limits()));
+        for reader in [&mut reader, &mut up_to_date] {
+            assert_eq!(reader.gather(&mut Vec::new(), 1000), Gathered::PresenceGone);
+        }
+        assert!(feed.replay(Version::new(1)).is_none());
+        assert!(feed.append_presence(Timestamp::default(), Version::new(4), event(4), &limits()));
+        assert_eq!(feed.replay(Version::new(3)).map(|missed| missed.len()), Some(1));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //!   life of the server leaves to the next.
 //! - [`rights`]: who may.
 //! - [`session`]: one connection's protocol; heartbeat, budget.
+//! - [`audit`]: what must be true, as the running server looks at it.
 //! - [`wheel`]: many timers, swept at the cost of those that have come due.
 //! - [`wire`]: the one place that knows JSON; [`frame`]: encoded messages.
 //! - [`port`]: the seams to the world.
@@ -19,6 +20,7 @@
 //! No clock, no runtime, no socket, no environment, no log, no metric. No wall clock in a decision about membership.
 //! No map whose iteration order could reach an output. No queue without a bound.
 
+pub mod audit;
 pub mod digest;
 pub mod error;
 pub mod feed;

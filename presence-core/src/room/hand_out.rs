@@ -4,6 +4,7 @@ use super::Room;
 use super::member::LeaveCause;
 use super::movement::{self, Movement};
 use super::pending::Change;
+use crate::audit::{Breaches, Invariant};
 use crate::frame::{EventId, Frame, Message};
 use crate::id::{UserId, Version};
 use crate::limits::Limits;
@@ -23,6 +24,8 @@ pub struct HandedOut {
     pub left: [usize; LeaveCause::ALL.len()],
     /// Who came and went, in the order of the room's history. Who is waited for has neither come nor gone.
     pub movements: Vec<Movement>,
+    /// What is not as it must be.
+    pub breaches: Breaches,
 }
 
 impl Room {
@@ -30,15 +33,18 @@ impl Room {
     pub fn hand_out(&mut self, now: Now, limits: &Limits) -> HandedOut {
         let mut out = HandedOut::default();
         let mut messages = Vec::new();
+        let (version, before) = (self.version, self.told.users());
         for (user, change) in self.pending.take() {
             self.derive_events(&user, &change, &mut messages, &mut out);
         }
         out.presence = messages.len();
-        let after = self.members.len();
-        let before = after + out.left.iter().sum::<usize>() - out.joined;
-        out.movements = movement::with_edges(out.movements, before, after);
+        out.movements = movement::with_edges(out.movements, before, self.members.len());
+        self.check_said(version, &messages, &mut out.breaches);
         if !messages.is_empty() {
-            self.feed.append_presence(now.at, self.version, Frame::new(messages), limits);
+            let goes_on = self.feed.append_presence(now.at, self.version, Frame::new(messages), limits);
+            out.breaches.expect(Invariant::GapFree, goes_on, || {
+                format!("the feed did not end with version {version} when more was said")
+            });
         }
         let live = self.take_live();
         out.live = live.len();
@@ -65,6 +71,7 @@ impl Room {
         // In between, a user who was there may have left and come back: that is a leave and a join.
         if let (Some(_), Some(departed)) = (&change.before, change.departed) {
             out.left[departed.cause as usize] += 1;
+            self.told.left(user);
             self.say(messages, |room, version| {
                 wire::user_left(&room.id, version, user, departed.cause, departed.last_seen)
             });
@@ -75,6 +82,7 @@ impl Room {
         let Some(member) = self.members.get(user.as_str()).cloned() else { return };
         let Some(before) = stayed else {
             out.joined += 1;
+            self.told.joined(user);
             self.say(messages, |room, version| wire::user_joined(&room.id, version, &member));
             out.movements.push(Movement::Joined { version: self.version, user: user.clone() });
             return;

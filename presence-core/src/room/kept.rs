@@ -119,6 +119,7 @@ impl Room {
         }
         for (user, member) in &room.members {
             room.digest.add(user, member.sessions.len());
+            room.told.joined(user);
         }
         room
     }

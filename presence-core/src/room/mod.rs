@@ -1,6 +1,7 @@
 //! One room: who is present, by user and session; what has happened since it last handed out; and the feed it hands
 //! out to. A room decides nothing about time spans or connections: the shard that owns it does.
 
+mod audit;
 mod hand_out;
 mod kept;
 mod live;
@@ -62,6 +63,7 @@ pub struct Room {
     /// What the feed has said.
     version: Version,
     digest: Digest,
+    told: audit::Told,
     pending: Pending,
     live: Live,
     feed: Feed,
@@ -76,6 +78,7 @@ impl Room {
             members: BTreeMap::new(),
             version: Version::default(),
             digest: Digest::default(),
+            told: audit::Told::default(),
             pending: Pending::default(),
             live: Live::default(),
             feed: Feed::new(),

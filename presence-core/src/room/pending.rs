@@ -59,6 +59,18 @@ impl Pending {
         })
     }
 
+    /// Whether something has happened to a user.
+    pub(super) fn has_touched(&self, user: &UserId) -> bool {
+        !self.users.is_empty() && self.users.contains_key(user)
+    }
+
+    /// Those who were there when the room last handed out and to whom something has happened since, and by how many
+    /// sessions they were.
+    pub(super) fn before(&self) -> impl Iterator<Item = (&UserId, usize)> {
+        let before = self.users.iter();
+        before.filter_map(|(user, change)| Some((user, change.before.as_ref()?.connections)))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.users.is_empty()
     }

@@ -122,6 +122,7 @@ impl Desk {
             out.extend([self.wake(key, messages, since)]);
         }
         out.extend(ShardOutput::moved(&self.room, now, said.movements));
+        out.extend(tally.violated(Some(self.room.id()), said.breaches));
         let waiters = std::mem::take(&mut self.waiters);
         let mut answers = Answers { room: &self.room, roster: None, reading: None };
         for waiter in waiters {

@@ -62,6 +62,11 @@ impl Record {
         }
     }
 
+    /// Nothing can act for it any more.
+    pub(super) fn is_for_nobody(&self) -> bool {
+        self.open == 0 && self.rooms.is_empty()
+    }
+
     fn is_even(&self) -> bool {
         self.current.is_some() && self.open == 1
     }
@@ -175,7 +180,7 @@ impl Directory {
 
     pub(super) fn forget_if_done(&mut self, user: &UserId, session: &SessionId) {
         let Some(records) = self.users.get_mut(user) else { return };
-        records.retain(|record| record.session != *session || record.open > 0 || !record.rooms.is_empty());
+        records.retain(|record| record.session != *session || !record.is_for_nobody());
         if records.is_empty() {
             self.users.remove(user);
         }

@@ -16,11 +16,12 @@ impl Shard {
     pub fn hand_over(&mut self, now: Now) -> Vec<KeptRoom> {
         let frozen = self.frozen.unwrap_or(now.at);
         let limits = Arc::clone(&self.limits);
-        let outputs = &mut self.outputs;
+        let (outputs, tally) = (&mut self.outputs, &mut self.tally);
         let mut keep = |mut room: Room| {
             // Whoever comes back is to find a roster and a version that say the same.
             let said = room.hand_out(now, &limits);
             outputs.extend(ShardOutput::moved(&room, now, said.movements));
+            outputs.extend(tally.violated(Some(room.id()), said.breaches));
             room.keep(frozen, &limits)
         };
         self.keys.clear();

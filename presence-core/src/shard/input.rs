@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Violation;
 use crate::error::CloseReason;
 use crate::feed::FeedReader;
 use crate::frame::Frame;
@@ -266,6 +267,8 @@ pub enum ShardOutput {
         /// The answer.
         reading: RoomReading,
     },
+    /// Something is not as it must be; it is counted already. Say so.
+    Violated(Violation),
     /// The room is gone; its key will be used again.
     Closed {
         /// The room.

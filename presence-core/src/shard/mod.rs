@@ -5,6 +5,7 @@
 //! may put in all it has before it calls `handle_timeout` with the same time: a room that was quiet is due at once,
 //! and hands it all out together.
 
+mod audit;
 pub mod census;
 mod desk;
 mod directory;
@@ -54,6 +55,7 @@ pub struct Shard {
     alarms: crate::wheel::Wheel<Alarm>,
     outputs: VecDeque<ShardOutput>,
     tally: Tally,
+    round: audit::Round,
     /// Since when nobody's time runs out any more, if so.
     frozen: Option<Timestamp>,
 }
@@ -82,6 +84,7 @@ impl Shard {
             alarms: crate::wheel::Wheel::new(ALARM_SLOT),
             outputs: VecDeque::new(),
             tally: Tally::default(),
+            round: audit::Round::default(),
             frozen: None,
         }
     }
@@ -192,6 +195,7 @@ impl Shard {
             }
         }
         self.directory.forget_if_done(&visitor.profile.id, &visitor.session);
+        self.audit_session(&visitor.profile.id, &visitor.session);
     }
 
     /// Ends every session of a user: the rooms hear of it now, and the connections as soon as they look.

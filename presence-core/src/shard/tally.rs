@@ -1,6 +1,9 @@
 //! What a shard has done since it began, as numbers that only grow. The driver turns them into metrics.
 
+use super::ShardOutput;
+use crate::audit::{Breaches, Invariant};
 use crate::error::ErrorCode;
+use crate::id::RoomId;
 use crate::room::{HandedOut, LeaveCause};
 use crate::wire::SnapshotReason;
 
@@ -27,11 +30,27 @@ pub struct Tally {
     pub errors: [u64; ErrorCode::ALL.len()],
     /// Commands of connections that no longer had their session, and changed nothing.
     pub fenced: u64,
+    /// What was not as it must be, by [`Invariant`] in the order of [`Invariant::ALL`].
+    pub violations: [u64; Invariant::ALL.len()],
+    /// Digests that were not those of their rooms, and have been mended.
+    pub drift: u64,
 }
 
 impl Tally {
     pub(super) fn refused(&mut self, code: ErrorCode) {
         self.errors[code as usize] += 1;
+    }
+
+    /// Counts what was found of a room, and gives what is to be said of it.
+    pub(super) fn violated(
+        &mut self,
+        room: Option<&RoomId>,
+        breaches: Breaches,
+    ) -> impl Iterator<Item = ShardOutput> {
+        breaches.of(room).map(|violation| {
+            self.violations[violation.invariant as usize] += 1;
+            ShardOutput::Violated(violation)
+        })
     }
 
     pub(super) fn handed_out(&mut self, said: &HandedOut) {
