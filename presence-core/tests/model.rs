@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence_core::audit::Invariant;
 use presence_core::digest::Digest;
 use presence_core::feed::{FeedReader, Gathered};
 use presence_core::frame::{Frame, Message};
@@ -142,8 +143,16 @@ impl World {
         self.now = end;
         // The shard's slow timers fire at multiples of 10 ms.
         let over = |until: &Timestamp| until.as_millis().next_multiple_of(10) <= end;
+        self.audit();
         self.present.retain(|_, present| !matches!(present, Present::Until(until) if over(until)));
         self.watcher.read();
+    }
+
+    /// Nothing is found that is not as it must be, whatever is pending.
+    fn audit(&mut self) {
+        self.shard.audit(self.clock(), usize::MAX);
+        let tally = self.shard.tally();
+        assert_eq!((tally.violations, tally.drift), ([0; Invariant::ALL.len()], 0));
     }
 
     fn step(&mut self, random: &mut Random) {

@@ -1,6 +1,7 @@
 //! Every metric of the server: name, help, unit, and the one place where it is counted. Labels have few values: never
 //! a user, a room or an address.
 
+mod audit;
 mod describe;
 mod process;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use presence_core::audit::Invariant;
 use presence_core::error::ErrorCode;
 use presence_core::frame::Frame;
 use presence_core::port::store::Balance;
@@ -33,6 +35,8 @@ const RESTORES: &str = "presence_restores_total";
 const TAKEOVERS: &str = "presence_takeovers_total";
 const FENCED: &str = "presence_fenced_commands_total";
 const SNAPSHOTS: &str = "presence_snapshots_total";
+const VIOLATIONS: &str = "presence_invariant_violations_total";
+const DRIFT: &str = "presence_drift_total";
 const REPLAYS: &str = "presence_replays_total";
 const HAND_OUTS: &str = "presence_hand_outs_total";
 const ROOM_MESSAGES: &str = "presence_room_messages_total";
@@ -106,6 +110,8 @@ pub struct Metrics {
     leaves: [Counter; LeaveCause::ALL.len()],
     snapshots: [Counter; SnapshotReason::ALL.len()],
     heartbeats: [Counter; Quality::ALL.len()],
+    violations: [Counter; Invariant::ALL.len()],
+    drift: audit::Drift,
     joins: Counter,
     restores: Counter,
     takeovers: Counter,
@@ -153,6 +159,8 @@ impl Metrics {
             leaves: LeaveCause::ALL.map(|cause| counter!(LEAVES, "cause" => cause.as_str())),
             snapshots: SnapshotReason::ALL.map(|reason| counter!(SNAPSHOTS, "reason" => reason.as_str())),
             heartbeats: Quality::ALL.map(|quality| counter!(HEARTBEATS, "quality" => quality.as_str())),
+            violations: audit::violations(),
+            drift: audit::Drift::new(),
             joins: counter!(JOINS),
             restores: counter!(RESTORES),
             takeovers: counter!(TAKEOVERS),
@@ -371,6 +379,7 @@ impl Metrics {
     ) {
         let tally = shard.tally();
         if tally != told {
+            self.audited(tally, told);
             self.joins.increment(tally.joins - told.joins);
             self.restores.increment(tally.restores - told.restores);
             self.fenced.increment(tally.fenced - told.fenced);

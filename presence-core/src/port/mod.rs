@@ -4,3 +4,4 @@ pub mod backlog;
 pub mod backplane;
 pub mod store;
 pub mod transport;
+mod whole;

@@ -227,6 +227,11 @@ pub trait Store: Send + Sync + 'static {
     /// The six numbers, and what all streams hold.
     async fn balance(&self) -> Result<Balance, StoreError>;
 
+    /// The same, with what waits counted receiver by receiver: it may cost as much as there are receivers.
+    async fn recount(&self) -> Result<Balance, StoreError> {
+        self.balance().await
+    }
+
     // People.
 
     /// What is known of these users; the unknown are left out.

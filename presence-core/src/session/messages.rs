@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Session, SessionOutput};
+use crate::audit::Violation;
 use crate::error::{CloseReason, CommandError, ErrorCode};
 use crate::frame::Frame;
 use crate::id::{RoomId, UserId};
@@ -46,6 +47,8 @@ pub enum StreamCommand {
     Sync(Box<Sync>),
     /// So many messages were sent again.
     Redelivered(u64),
+    /// Something is not as it must be; count it, and say so.
+    Violated(Violation),
 }
 
 /// What streams have for a connection.
@@ -278,6 +281,8 @@ impl Session {
         let commands = fetches.into_iter().map(StreamCommand::Fetch);
         self.outputs.extend(commands.map(SessionOutput::Stream));
         let again = courier.take_redelivered();
+        let violated = courier.take_violations().into_iter().map(StreamCommand::Violated);
+        self.outputs.extend(violated.map(SessionOutput::Stream));
         if again > 0 {
             self.outputs.push(SessionOutput::Stream(StreamCommand::Redelivered(again)));
         }

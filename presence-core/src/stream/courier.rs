@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Found, Receiver, Seq, Tail, TailReader};
+use crate::audit::{Breaches, Invariant, Violation};
 use crate::frame::Frame;
 use crate::id::{ConnectionId, RoomId};
 use crate::limits::Limits;
@@ -91,6 +92,8 @@ pub struct Courier {
     told_of: Vec<(RoomId, Seq)>,
     /// Messages that have gone again, since somebody last asked.
     redelivered: u64,
+    /// What is not as it must be, since somebody last asked.
+    violations: Vec<Violation>,
 }
 
 #[derive(Debug)]
@@ -137,7 +140,14 @@ enum Source {
 impl Courier {
     /// Nothing to deliver yet.
     pub fn new(connection: ConnectionId) -> Self {
-        Self { connection, lanes: Vec::new(), held: None, told_of: Vec::new(), redelivered: 0 }
+        Self {
+            connection,
+            lanes: Vec::new(),
+            held: None,
+            told_of: Vec::new(),
+            redelivered: 0,
+            violations: Vec::new(),
+        }
     }
 
     fn lane(&mut self, room: &RoomId) -> Option<&mut Lane> {
@@ -207,7 +217,9 @@ impl Courier {
             more |= lane.gather_again(now, self.connection, limits, frames, fetches);
             let again: u64 = frames[before..].iter().map(|frame| frame.messages().len() as u64).sum();
             self.redelivered += again;
+            let sent = lane.sent;
             more |= lane.gather_new(now, self.connection, limits, frames, fetches);
+            self.violations.extend(lane.check_order(sent).of(Some(&lane.room)));
         }
         more
     }
@@ -281,6 +293,11 @@ impl Courier {
         std::mem::take(&mut self.redelivered)
     }
 
+    /// What is not as it must be, since this was last asked.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.violations)
+    }
+
     /// The client has asked for what it does not have, in these streams from places of its own. Until it has that, nothing
     /// else is delivered, of streams that are opened meanwhile neither: what is new must not come before what is older.
     pub fn hold(&mut self, named: Vec<RoomId>) {
@@ -303,6 +320,18 @@ impl Courier {
 }
 
 impl Lane {
+    /// What is sent only rises, and what was written last is of it (M3): `before` is how far it was.
+    fn check_order(&self, before: Seq) -> Breaches {
+        let (sent, written) = (self.sent, self.written);
+        let mut breaches = Breaches::default();
+        breaches.expect(Invariant::Order, before <= sent && written <= sent, || {
+            format!(
+                "a connection had all up to {before}, has all up to {sent}, and {written} is the last of it"
+            )
+        });
+        breaches
+    }
+
     /// Forgets flights that have arrived.
     fn land(&mut self) {
         let acked = self.receiver.acked();

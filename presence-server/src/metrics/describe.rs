@@ -23,6 +23,8 @@ pub(super) fn describe() {
     describe_counter!(TAKEOVERS, Unit::Count, "Connections that lost their session to a newer one.");
     describe_counter!(FENCED, Unit::Count, "Commands of connections that no longer had their session.");
     describe_counter!(SNAPSHOTS, Unit::Count, "Snapshots sent, by reason.");
+    describe_counter!(VIOLATIONS, Unit::Count, "What was not as it must be, by the invariant's id.");
+    describe_counter!(DRIFT, Unit::Count, "Rosters that were not what was told of them, by who found it.");
     describe_counter!(REPLAYS, Unit::Count, "Times that a client got what it missed instead of a snapshot.");
     describe_counter!(HAND_OUTS, Unit::Count, "Times that a room handed out what had happened.");
     describe_counter!(

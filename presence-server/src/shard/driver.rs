@@ -13,6 +13,7 @@ use tracing::{debug, error};
 
 use super::Inbound;
 use super::look::Sight;
+use crate::audit;
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
 use crate::metrics::{Metrics, ShardGauges};
@@ -23,6 +24,15 @@ const BATCH: usize = 256;
 
 /// How long a shard with nothing to do sleeps at most.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// How often a shard looks whether all is as it must be.
+const AUDIT: Duration = Duration::from_secs(1);
+
+/// How many members it looks at then: not more than some 20 µs of work. A room that has more is looked at less often.
+const AUDITED_MEMBERS: usize = 32;
+
+/// A build that is not for use looks after everything that happened, and at more.
+const AUDITED_MEMBERS_IN_TESTS: usize = 500;
 
 /// A shard at work.
 pub(super) struct Driver {
@@ -40,6 +50,8 @@ pub(super) struct Driver {
     listeners: Vec<Listeners>,
     questions: HashMap<u64, oneshot::Sender<RoomReading>>,
     tickets: u64,
+    /// When it looks again.
+    audit: Timestamp,
 }
 
 /// Who is woken when a room has news, in the order of generations: newcomers go to the end.
@@ -100,6 +112,7 @@ impl Driver {
             listeners: Vec::new(),
             questions: HashMap::new(),
             tickets: 0,
+            audit: Timestamp::default(),
         }
     }
 
@@ -107,7 +120,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let wait = self.shard.poll_timeout().map_or(IDLE, |at| at.since(self.clock.now().at));
+            let wait = self.until_next();
             tokio::select! {
                 received = self.inputs.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
@@ -131,18 +144,37 @@ impl Driver {
                 }
             }
             self.shard.handle_timeout(now);
+            self.audit(now);
             self.carry_out_all();
             for generation in detached {
                 self.mailboxes.remove(&generation);
             }
             self.tell_metrics();
             if let Some(heir) = heir {
+                self.shard.audit(now, usize::MAX);
                 let rooms = self.shard.hand_over(now);
                 self.carry_out_all();
                 // Whoever asked may have run out of time.
                 let _ = heir.send(rooms);
                 break;
             }
+        }
+    }
+
+    /// How long the shard sleeps, unless somebody speaks to it. One without rooms has nothing to look at.
+    fn until_next(&self) -> Duration {
+        let audit = (self.shard.room_count() > 0).then_some(self.audit);
+        let next = self.shard.poll_timeout().into_iter().chain(audit).min();
+        next.map_or(IDLE, |at| at.since(self.clock.now().at))
+    }
+
+    fn audit(&mut self, now: Now) {
+        if cfg!(debug_assertions) {
+            self.shard.audit(now, AUDITED_MEMBERS_IN_TESTS);
+        }
+        if self.audit <= now.at {
+            self.shard.audit(now, AUDITED_MEMBERS);
+            self.audit = now.at + AUDIT;
         }
     }
 
@@ -220,6 +252,7 @@ impl Driver {
                     let _ = answer.send(reading);
                 }
             }
+            ShardOutput::Violated(violation) => audit::say(&violation),
             ShardOutput::Closed { room } => *listeners(&mut self.listeners, room) = Listeners::default(),
         }
     }

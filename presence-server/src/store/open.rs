@@ -5,15 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use presence_core::port::store::{Store, StreamLimits};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::memory::MemoryStore;
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, StoreKind};
 use crate::metrics::Metrics;
 
 /// How often what is too old is looked for, and the store's numbers are.
 const UPKEEP: Duration = Duration::from_secs(1);
+
+/// How often what waits is counted receiver by receiver, at most.
+const RECOUNT: Duration = Duration::from_secs(5);
+
+/// And never so often that it takes more than this part of the time.
+const RECOUNT_SHARE: u32 = 50_000;
 
 /// Smallest file that a store is of use in.
 const BYTES_MAX_MIN: u64 = 1 << 20;
@@ -126,6 +133,7 @@ fn open_file(_: &Config, _: &Path, _: Clock, _: &Metrics) -> Result<Arc<dyn Stor
 
 /// Removes what is too old, and shows how the store is, until it is dropped.
 pub(crate) async fn upkeep(store: Arc<dyn Store>, file: Option<PathBuf>, clock: Clock, metrics: Metrics) {
+    let mut recount = Duration::ZERO;
     let mut interval = tokio::time::interval(UPKEEP);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -133,17 +141,14 @@ pub(crate) async fn upkeep(store: Arc<dyn Store>, file: Option<PathBuf>, clock: 
         // Writers come in between: each call is one of many in a batch.
         while let Ok(true) = store.expire(clock.now().wall).await {}
         if let Ok(balance) = store.balance().await {
-            if balance.accepted
-                != balance.acked
-                    + balance.queued
-                    + balance.expired
-                    + balance.dropped
-                    + balance.dead_lettered
-                    + balance.purged
-            {
-                error!(?balance, "the messages that were taken in are not all accounted for");
-            }
             metrics.stream_balance(&balance);
+        }
+        let began = clock.elapsed();
+        if recount <= began
+            && let Ok(counted) = store.recount().await
+        {
+            audit::violated(&metrics, counted.check().of(None));
+            recount = clock.elapsed() + RECOUNT.max((clock.elapsed() - began) * RECOUNT_SHARE);
         }
         if let Some(file) = &file {
             metrics.store_bytes(bytes_of(file));

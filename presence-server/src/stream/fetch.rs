@@ -12,6 +12,7 @@ use presence_core::wire;
 use tracing::debug;
 
 use super::World;
+use crate::audit;
 use crate::connection::mailbox::Mailbox;
 
 /// How often a page is read again because some of it had to be removed first.
@@ -32,6 +33,7 @@ impl World {
     ) -> Result<Page, StoreError> {
         for _ in 0..ATTEMPTS {
             let page = self.store.read(room, after, limits).await?;
+            audit::violated(&self.metrics, page.check(after).of(Some(room)));
             let now = self.clock.now().wall;
             if !page.messages.iter().any(|stored| self.is_too_old(stored.message.at, now)) {
                 return Ok(page);

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence_core::audit::{Breaches, Invariant};
 use presence_core::frame::Frame;
 use presence_core::id::{ConnectionId, RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
@@ -24,6 +25,7 @@ use super::missed::Asked;
 use super::publish::Done;
 use super::seats::{Seats, Why};
 use super::{Inbound, Who, World, told};
+use crate::audit;
 use crate::connection::mailbox::Mailbox;
 
 /// Inputs that are taken in before anything else is looked at.
@@ -203,6 +205,13 @@ impl Hub {
 
     fn written(&mut self, written: Written) {
         let Written { room, user, seq, result } = written;
+        if let Ok(Standing { cursor, head }) = result {
+            let mut breaches = Breaches::default();
+            breaches.expect(Invariant::Acknowledgement, seq <= cursor && cursor <= head, || {
+                format!("{user} acknowledged {seq}, and the store has {cursor} of {head}")
+            });
+            audit::violated(&self.world.metrics, breaches.of(Some(&room)));
+        }
         // A store that is in trouble comes back. Whoever is no receiver in it has nothing waiting there.
         let again = matches!(result, Err(StoreError::Unavailable(_) | StoreError::Busy));
         if again && self.flushing.is_empty() {

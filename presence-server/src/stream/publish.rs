@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence_core::audit::{Breaches, Invariant};
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, RoomId, UserId};
@@ -15,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::hub::Hub;
 use super::{Incoming, Origin, Taken, busy, told};
+use crate::audit;
 
 /// What became of a call to the store.
 pub(super) enum Done {
@@ -149,6 +151,7 @@ impl Hub {
                 };
                 self.acknowledge_sender(origin, taken, reference);
                 if let Appended::New { seq } = appended {
+                    self.check_order(&message.room, seq);
                     self.world.notices.message(seq, &message);
                     self.append(now.at, StoredMessage { seq, message }, from, arrived);
                 }
@@ -160,6 +163,15 @@ impl Hub {
                 refuse(origin, error, reference);
             }
         }
+    }
+
+    /// What is kept later has a later place: whoever reads by places would never find it otherwise.
+    fn check_order(&mut self, room: &RoomId, seq: Seq) {
+        let Some(seats) = self.streams.get_mut(room) else { return };
+        let before = std::mem::replace(&mut seats.kept, seq);
+        let mut breaches = Breaches::default();
+        breaches.expect(Invariant::Order, before < seq, || format!("message {seq} was kept after {before}"));
+        audit::violated(&self.world.metrics, breaches.of(Some(room)));
     }
 
     fn acknowledge_sender(&self, origin: Origin, taken: Taken, reference: Reference) {

@@ -23,6 +23,8 @@ pub(super) struct Seats {
     tail: Option<Tail>,
     /// The newest message that is known of.
     pub(super) head: Seq,
+    /// The last message that the hub has put into the store since somebody listens.
+    pub(super) kept: Seq,
     /// When the last message came that is still in memory.
     pub(super) fresh_since: Option<Timestamp>,
 }

@@ -76,6 +76,9 @@ pub struct Faults {
     pub failed: u64,
     /// Why.
     pub reasons: Vec<String>,
+    /// What the server found that is not as it must be, and rosters that drifted.
+    #[serde(default)]
+    pub violations: u64,
     /// Updates that were put into one with a later one. No fault.
     pub merged: u64,
 }
@@ -83,7 +86,7 @@ pub struct Faults {
 impl Faults {
     /// Whether there is none.
     pub fn none(&self) -> bool {
-        self.missing + self.repeated + self.wrong_views + self.failed == 0
+        self.missing + self.repeated + self.wrong_views + self.failed + self.violations == 0
     }
 
     /// Adds one client's failure.
@@ -96,6 +99,14 @@ impl Faults {
     pub fn wrong(&mut self, why: String) {
         self.wrong_views += 1;
         self.explain(why);
+    }
+
+    /// Adds what the server has found wrong with itself.
+    pub fn violated(&mut self, found: &[(String, f64)]) {
+        for (metric, count) in found {
+            self.violations += *count as u64;
+            self.explain(format!("the server counts {count} of {metric}"));
+        }
     }
 
     fn explain(&mut self, why: String) {

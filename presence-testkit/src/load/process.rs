@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::ledger::{Ledger, Stopwatch};
 use super::outcome::Sample;
@@ -74,6 +74,23 @@ async fn said_by(target: Target) -> (f64, f64) {
     let tasks = target.total("presence_tasks").await.unwrap_or_default();
     let kept = target.total("presence_store_file_bytes").await.unwrap_or_default();
     (tasks, kept / (1024.0 * 1024.0))
+}
+
+/// What begins the lines of what a server counts of things that are not as they must be.
+const WRONG: [&str; 2] = ["presence_invariant_violations_total{", "presence_drift_total{"];
+
+impl Target {
+    /// What it has found that is not as it must be, by metric; empty if all is well.
+    pub async fn violations(&self) -> Result<Vec<(String, f64)>> {
+        let text = http::get(self.address, "/metrics", &[]).await?.body;
+        let lines = text.lines().filter(|line| WRONG.iter().any(|metric| line.starts_with(metric)));
+        let counted: Vec<(String, f64)> = lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(metric, count)| Ok((metric.to_owned(), count.parse()?)))
+            .collect::<Result<_>>()?;
+        ensure!(counted.len() > WRONG.len(), "the server does not say whether all is as it must be");
+        Ok(counted.into_iter().filter(|(_, count)| *count > 0.0).collect())
+    }
 }
 
 /// Samples a server once a second, until dropped.

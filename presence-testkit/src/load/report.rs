@@ -39,11 +39,12 @@ pub fn table(outcome: &Outcome) -> String {
     let faults = &outcome.faults;
     let _ = writeln!(
         text,
-        "  missing {}  repeated {}  wrong views {}  failed clients {}  (merged {})  → {}",
+        "  missing {}  repeated {}  wrong views {}  failed clients {}  violations {}  (merged {})  → {}",
         faults.missing,
         faults.repeated,
         faults.wrong_views,
         faults.failed,
+        faults.violations,
         faults.merged,
         if faults.none() { "nothing lost" } else { "NOT GOOD" }
     );
@@ -81,8 +82,8 @@ fn section(outcome: &Outcome, html: &mut String) -> Result<()> {
         "<span class=good>nothing lost</span>".to_owned()
     } else {
         format!(
-            "<span class=bad>missing {}, repeated {}, wrong views {}, failed {}</span>",
-            faults.missing, faults.repeated, faults.wrong_views, faults.failed
+            "<span class=bad>missing {}, repeated {}, wrong views {}, failed {}, violations {}</span>",
+            faults.missing, faults.repeated, faults.wrong_views, faults.failed, faults.violations
         )
     };
     write!(html, "<h2>{}</h2><p>{} — {verdict}</p>", escape(&outcome.scenario), escape(&outcome.parameters))?;

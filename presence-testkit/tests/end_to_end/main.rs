@@ -3,6 +3,7 @@
 
 mod admin;
 mod as_user;
+mod audit;
 mod close_codes;
 mod documents;
 mod errors;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
+use presence_server::audit::violations;
 use presence_server::stream::Streams;
 use presence_server::{Config, Server};
 use presence_testkit::client::{Client, Credentials, Kind};
@@ -28,6 +29,15 @@ pub(crate) fn quick() -> Config {
         shards: 2,
         log_level: "warn".to_owned(),
         ..Config::default()
+    }
+}
+
+/// Nothing may have been found that is not as it must be, by this server or by another one of this process.
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(violations(), 0, "something is not as it must be: the log says what");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use presence_core::session::{Delivery, PeopleCommand, StreamCommand};
 
 use super::{Drive, Step};
+use crate::audit;
 
 impl Drive {
     pub(super) fn carry_out_stream(&mut self, command: StreamCommand) -> Step {
@@ -29,6 +30,7 @@ impl Drive {
             StreamCommand::Fetch(fetch) => streams.fetch(fetch, &self.mailbox),
             StreamCommand::Sync(sync) => streams.sync(*sync, &self.mailbox),
             StreamCommand::Redelivered(messages) => self.shared.metrics.redelivered(messages),
+            StreamCommand::Violated(violation) => audit::violated(&self.shared.metrics, [violation]),
         }
         Step::Done
     }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::reading;
-use super::row::{Ask, int};
+use super::row::Ask;
 
 /// A rule, and how one finds the rooms that break it.
 const RULES: &[(&str, &str)] = &[
@@ -83,10 +83,8 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
         let broken = db.all(sql, [], |row| row.get::<_, String>(0))?;
         faults.extend(broken.iter().take(NAMED).map(|room| format!("{room}: broken is: {rule}")));
     }
-    let sql = "SELECT coalesce(sum(newest - max(seq, oldest - 1)), 0) FROM cursors JOIN rooms USING (room)";
-    let waiting: i64 = db.one(sql, [], |row| row.get(0))?.unwrap_or_default();
-    let queued = reading::balance(db)?.queued;
-    if waiting != int(queued) {
+    let (waiting, queued) = (reading::recount(db)?.queued, reading::balance(db)?.queued);
+    if waiting != queued {
         faults.push(format!("{waiting} messages wait, counted one by one; by the balance it is {queued}"));
     }
     Ok(faults)
@@ -96,7 +94,8 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
 mod tests {
     use std::time::Duration;
 
-    use presence_core::port::store::{Store, StreamLimits};
+    use presence_core::audit::Violation;
+    use presence_core::port::store::{Balance, Store, StreamLimits};
     use presence_core::stream::Seq;
     use presence_testkit::contract::store::{ROOMY, at, message, room, user};
     use presence_testkit::folder::Folder;
@@ -105,6 +104,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::metrics::Metrics;
     use crate::store::FILE;
+    use crate::store::sqlite::streams::Transaction;
     use crate::store::sqlite::{Options, SqliteStore, Sync};
 
     /// A store in which there is something of everything.
@@ -157,5 +157,39 @@ mod tests {
             db.execute_batch("ROLLBACK").unwrap();
             assert!(said.iter().any(|fault| fault.contains(found)), "{harm}: {said:?}");
         }
+    }
+
+    /// Puts a message into a stream that holds two, and says what was found.
+    fn overflow(db: &Connection, id: &str) -> Vec<Violation> {
+        let (mut balance, mut violations) = (Balance::default(), Vec::new());
+        let limits = StreamLimits { messages: 2, ..ROOMY };
+        let mut transaction =
+            Transaction { db, limits: &limits, balance: &mut balance, violations: &mut violations };
+        transaction.append(&message("doc", "ann", id, "{}")).map_err(|_| "it is not taken in").unwrap();
+        violations
+    }
+
+    #[tokio::test]
+    async fn a_message_that_stays_though_it_should_have_gone_is_found_while_the_server_runs() {
+        let folder = Folder::made().unwrap();
+        fill(&folder).await;
+        let db = Connection::open(folder.path().join(FILE)).unwrap();
+        assert_eq!(overflow(&db, "5"), []);
+        db.execute_batch("UPDATE rooms SET oldest = oldest + 1").unwrap();
+        let found = overflow(&db, "6");
+        assert_eq!(found.len(), 0, "there is room for one more by its own count");
+        let found = overflow(&db, "7");
+        assert_eq!(found.iter().map(|violation| violation.invariant.id()).collect::<Vec<_>>(), ["M7"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_counted_and_not_what_is_left_of_the_others() {
+        let folder = Folder::made().unwrap();
+        fill(&folder).await;
+        let db = Connection::open(folder.path().join(FILE)).unwrap();
+        assert!(reading::recount(&db).unwrap().check().is_empty());
+        db.execute_batch("UPDATE balance SET acked = acked - 1").unwrap();
+        assert!(reading::balance(&db).unwrap().check().is_empty(), "it is what is left");
+        assert!(!reading::recount(&db).unwrap().check().is_empty());
     }
 }

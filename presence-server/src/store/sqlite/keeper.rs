@@ -17,6 +17,7 @@ use super::file::{self, OpenError, Reserve};
 use super::reading;
 use super::streams::Transaction;
 use super::writer::{Errand, Job, Shared};
+use crate::audit;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
@@ -171,19 +172,21 @@ impl Keeper {
 
     /// Carries a batch out in one transaction: all of it, or nothing.
     fn commit(&self, open: &mut Open, batch: &mut [Box<dyn Job>]) -> Outcome {
-        let mut balance = open.balance;
+        let (mut balance, mut violations) = (open.balance, Vec::new());
         let mut write = || {
             open.db.execute_batch("BEGIN IMMEDIATE")?;
-            let mut transaction =
-                Transaction { db: &open.db, limits: &self.options.limits, balance: &mut balance };
+            let (balance, violations) = (&mut balance, &mut violations);
+            let limits = &self.options.limits;
+            let mut transaction = Transaction { db: &open.db, limits, balance, violations };
             batch.iter_mut().try_for_each(|job| job.run(&mut transaction))?;
-            if balance != open.balance {
-                reading::save_balance(&open.db, &balance)?;
+            if *transaction.balance != open.balance {
+                reading::save_balance(&open.db, transaction.balance)?;
             }
             open.db.execute_batch("COMMIT")
         };
         let Err(error) = write() else {
             open.balance = balance;
+            audit::violated(&self.metrics, violations);
             return Outcome::Safe;
         };
         // Some errors have ended the transaction already.

@@ -198,6 +198,10 @@ impl Store for SqliteStore {
         self.readers().ask(reading::balance).await
     }
 
+    async fn recount(&self) -> Result<Balance, StoreError> {
+        self.readers().ask(reading::recount).await
+    }
+
     async fn people(&self, users: &[UserId]) -> Result<Vec<Person>, StoreError> {
         let users = users.to_vec();
         self.readers().ask(move |db| people::people(db, &users)).await

@@ -72,6 +72,13 @@ pub(super) fn balance(db: &Connection) -> rusqlite::Result<Balance> {
     })
 }
 
+/// The six numbers, with what waits counted receiver by receiver.
+pub(super) fn recount(db: &Connection) -> rusqlite::Result<Balance> {
+    let sql = "SELECT coalesce(sum(newest - max(seq, oldest - 1)), 0) FROM cursors JOIN rooms USING (room)";
+    let queued = db.one(sql, [], |row| count(row, 0))?.unwrap_or_default();
+    Ok(Balance { queued, ..balance(db)? })
+}
+
 /// Writes the numbers down, without what is left of them.
 pub(super) fn save_balance(db: &Connection, balance: &Balance) -> rusqlite::Result<()> {
     let Balance { accepted, acked, expired, dropped, dead_lettered, purged, queued: _ } = *balance;

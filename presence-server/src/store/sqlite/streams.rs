@@ -4,6 +4,7 @@
 //! something; when its oldest message goes, those who missed it are the ones who had missed something before and the ones
 //! who stand right before it, and a cursor stands there once.
 
+use presence_core::audit::{Breaches, Invariant, Violation};
 use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{Appended, Balance, GapReason, Standing, StreamLimits};
 use presence_core::stream::{NewMessage, Seq};
@@ -19,6 +20,8 @@ pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
     pub(super) limits: &'a StreamLimits,
     pub(super) balance: &'a mut Balance,
+    /// What is not as it must be.
+    pub(super) violations: &'a mut Vec<Violation>,
 }
 
 /// A row of `rooms`.
@@ -172,9 +175,26 @@ impl Transaction<'_> {
             || (room.bytes > self.limits.bytes as u64 && room.oldest < room.newest)
         {
             self.trim(&mut room, GapReason::Overflow, message.at)?;
+            self.check_bound(&message.room, &room)?;
         }
         self.save(&room)?;
         Ok(Appended::New { seq: Seq::new(newest) })
+    }
+
+    /// What counts as gone must be gone: by the messages that are there, not by how many there should be.
+    fn check_bound(&mut self, id: &RoomId, room: &Room) -> rusqlite::Result<()> {
+        let sql = "SELECT min(seq) FROM messages WHERE room = ?";
+        let there = self.db.one(sql, [room.number], |row| row.get::<_, Option<i64>>(0))?.flatten();
+        let mut breaches = Breaches::default();
+        breaches.expect(Invariant::Bound, there.is_none_or(|seq| seq >= int(room.oldest)), || {
+            format!(
+                "message {} is there, and all before {} should be gone",
+                there.unwrap_or_default(),
+                room.oldest
+            )
+        });
+        self.violations.extend(breaches.of(Some(id)));
+        Ok(())
     }
 
     /// Removes the oldest message of a room that has one.

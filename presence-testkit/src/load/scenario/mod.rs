@@ -236,6 +236,10 @@ pub fn run<F: Future<Output = Result<Outcome>>>(
                 Outcome::default()
             }
         };
+        match target.violations().await {
+            Ok(found) => outcome.faults.violated(&found),
+            Err(error) => outcome.faults.failure(format!("{error:#}")),
+        }
         outcome.series = series;
         Ok(outcome)
     })
