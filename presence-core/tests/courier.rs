@@ -192,6 +192,7 @@ impl World {
         let line = &mut self.lines[which];
         let mut frames = Vec::new();
         line.courier.gather(self.now, &limits(), &mut frames, &mut line.fetches);
+        assert_eq!(line.courier.take_violations(), []);
         line.wire.extend(frames);
     }
 
@@ -406,4 +407,24 @@ fn what_is_not_acknowledged_goes_again_so_often_and_no_more() {
     }
     assert_eq!(times, [(0, 2), (100, 2), (200, 1)]);
     assert_eq!(world.lines[0].courier.poll_timeout(&limits()), None);
+}
+
+/// M3: the check is not part of what delivers, so it can fail.
+#[test]
+fn an_answer_whose_last_message_is_not_of_it_is_found() {
+    let mut courier = Courier::new(ConnectionId::from_random(1));
+    let (tail, receiver) = (Tail::after(Seq::new(9)), Receiver::new(Seq::new(0), Seq::new(0)));
+    let (from, told) = (Seq::new(0), Seq::new(0));
+    courier.open(Opened { room: room(), tail, receiver, from, told });
+    let (mut frames, mut fetches) = (Vec::new(), Vec::new());
+    courier.gather(Timestamp::default(), &limits(), &mut frames, &mut fetches);
+    let fetch = fetches.pop().unwrap();
+    assert_eq!(courier.take_violations(), []);
+
+    let (last, up_to) = (Some(Seq::new(5)), Seq::new(4));
+    courier.handle_fetched(Fetched { fetch, frame: None, last, up_to });
+    courier.gather(Timestamp::default(), &limits(), &mut frames, &mut fetches);
+    let found = courier.take_violations();
+    assert_eq!(found.iter().map(|violation| violation.invariant.id()).collect::<Vec<_>>(), ["M3"]);
+    assert_eq!(found[0].room, Some(room()));
 }

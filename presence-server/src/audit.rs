@@ -46,3 +46,29 @@ pub(crate) fn say(violation: &Violation) {
     let room = room.as_ref().map(RoomId::as_str);
     error!(invariant = invariant.id(), room, found, unsaid, "something is not as it must be: this is a bug");
 }
+
+#[cfg(test)]
+mod tests {
+    use presence_core::audit::{Breaches, Invariant};
+    use presence_core::id::RoomId;
+
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_counted_by_its_id_and_for_the_whole_process() {
+        let metrics = Metrics::new();
+        let counted = || {
+            let text = metrics.render();
+            let line = "presence_invariant_violations_total{id=\"M9\"} ";
+            text.lines().find_map(|known| known.strip_prefix(line)?.parse::<u64>().ok()).unwrap()
+        };
+        let (before, all_before) = (counted(), violations());
+        for found in ["once", "and again within the same second"] {
+            let mut breaches = Breaches::default();
+            breaches.expect(Invariant::Whole, false, || found.to_owned());
+            violated(&metrics, breaches.of(Some(&RoomId::lobby())));
+        }
+        assert_eq!(counted(), before + 2);
+        assert!(violations() >= all_before + 2);
+    }
+}
