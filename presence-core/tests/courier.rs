@@ -192,7 +192,7 @@ impl World {
         let line = &mut self.lines[which];
         let mut frames = Vec::new();
         line.courier.gather(self.now, &limits(), &mut frames, &mut line.fetches);
-        assert_eq!(line.courier.take_violations(), []);
+        assert_eq!(line.courier.pop_violation(), None);
         line.wire.extend(frames);
     }
 
@@ -419,12 +419,12 @@ fn an_answer_whose_last_message_is_not_of_it_is_found() {
     let (mut frames, mut fetches) = (Vec::new(), Vec::new());
     courier.gather(Timestamp::default(), &limits(), &mut frames, &mut fetches);
     let fetch = fetches.pop().unwrap();
-    assert_eq!(courier.take_violations(), []);
+    assert_eq!(courier.pop_violation(), None);
 
     let (last, up_to) = (Some(Seq::new(5)), Seq::new(4));
     courier.handle_fetched(Fetched { fetch, frame: None, last, up_to });
     courier.gather(Timestamp::default(), &limits(), &mut frames, &mut fetches);
-    let found = courier.take_violations();
-    assert_eq!(found.iter().map(|violation| violation.invariant.id()).collect::<Vec<_>>(), ["M3"]);
-    assert_eq!(found[0].room, Some(room()));
+    let found = courier.pop_violation().unwrap();
+    assert_eq!((found.invariant.id(), found.room), ("M3", Some(room())));
+    assert_eq!(courier.pop_violation(), None);
 }

@@ -281,8 +281,9 @@ impl Session {
         let commands = fetches.into_iter().map(StreamCommand::Fetch);
         self.outputs.extend(commands.map(SessionOutput::Stream));
         let again = courier.take_redelivered();
-        let violated = courier.take_violations().into_iter().map(StreamCommand::Violated);
-        self.outputs.extend(violated.map(SessionOutput::Stream));
+        while let Some(violation) = courier.pop_violation() {
+            self.outputs.push(SessionOutput::Stream(StreamCommand::Violated(violation)));
+        }
         if again > 0 {
             self.outputs.push(SessionOutput::Stream(StreamCommand::Redelivered(again)));
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Found, Receiver, Seq, Tail, TailReader};
-use crate::audit::{Breaches, Invariant, Violation};
+use crate::audit::{Invariant, Violation};
 use crate::frame::Frame;
 use crate::id::{ConnectionId, RoomId};
 use crate::limits::Limits;
@@ -92,7 +92,7 @@ pub struct Courier {
     told_of: Vec<(RoomId, Seq)>,
     /// Messages that have gone again, since somebody last asked.
     redelivered: u64,
-    /// What is not as it must be, since somebody last asked.
+    /// What is not as it must be, and nobody has asked for yet.
     violations: Vec<Violation>,
 }
 
@@ -219,7 +219,9 @@ impl Courier {
             self.redelivered += again;
             let sent = lane.sent;
             more |= lane.gather_new(now, self.connection, limits, frames, fetches);
-            self.violations.extend(lane.check_order(sent).of(Some(&lane.room)));
+            if sent > lane.sent || lane.written > lane.sent {
+                self.violations.push(lane.out_of_order(sent));
+            }
         }
         more
     }
@@ -293,9 +295,9 @@ impl Courier {
         std::mem::take(&mut self.redelivered)
     }
 
-    /// What is not as it must be, since this was last asked.
-    pub fn take_violations(&mut self) -> Vec<Violation> {
-        std::mem::take(&mut self.violations)
+    /// Something that is not as it must be and has not been given yet.
+    pub fn pop_violation(&mut self) -> Option<Violation> {
+        self.violations.pop()
     }
 
     /// The client has asked for what it does not have, in these streams from places of its own. Until it has that, nothing
@@ -321,15 +323,16 @@ impl Courier {
 
 impl Lane {
     /// What is sent only rises, and what was written last is of it (M3): `before` is how far it was.
-    fn check_order(&self, before: Seq) -> Breaches {
+    #[cold]
+    fn out_of_order(&self, before: Seq) -> Violation {
         let (sent, written) = (self.sent, self.written);
-        let mut breaches = Breaches::default();
-        breaches.expect(Invariant::Order, before <= sent && written <= sent, || {
-            format!(
-                "a connection had all up to {before}, has all up to {sent}, and {written} is the last of it"
-            )
-        });
-        breaches
+        Violation {
+            invariant: Invariant::Order,
+            room: Some(self.room.clone()),
+            found: format!(
+                "a connection had all up to {before}, has {sent}, and {written} is the last of it"
+            ),
+        }
     }
 
     /// Forgets flights that have arrived.
