@@ -1,10 +1,13 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
+mod cargo_tool;
 mod client;
 mod instructions;
+mod coverage;
 mod layers;
 mod loadtest;
 mod metadata;
+mod mutants;
 mod provide;
 mod supply;
 mod test;
@@ -22,6 +25,8 @@ cargo xtask <command>
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
+  coverage    how much of the model its tests run, by file
+  mutants     whether they notice what is changed in it; takes hours
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +38,8 @@ fn main() -> ExitCode {
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),
+        Some("coverage") => coverage::run(),
+        Some("mutants") => mutants::run(&arguments[1..]),
         Some(unknown) if !matches!(unknown, "help" | "-h" | "--help") => {
             eprint!("there is no command `{unknown}`\n\n{HELP}");
             return ExitCode::from(64);
