@@ -386,7 +386,7 @@ mod tests {
         let mut frames = Vec::new();
         assert_eq!(reader.gather(&mut frames, 3), Gathered::More);
         assert_eq!(texts(&frames), ["v1", "v2"]);
-        assert_eq!(reader.gather(&mut frames, 3), Gathered::More);
+        assert_eq!(reader.gather(&mut frames, 4), Gathered::More);
         assert_eq!(texts(&frames), ["v1", "v2", "v3", "v4"]);
         assert_eq!(reader.gather(&mut frames, 3), Gathered::Everything);
     }
@@ -410,5 +410,78 @@ mod tests {
         assert_eq!(feed.forget_old(Timestamp::default(), &limits()), Some(end));
         assert_eq!(feed.forget_old(end, &limits()), None);
         assert_eq!(feed.replay(Version::new(0)).map(|missed| missed.len()), None);
+    }
+
+    #[test]
+    fn a_feed_says_what_it_keeps_and_who_reads_it() {
+        let feed = Feed::new();
+        let at = |millis: u64| Timestamp::from_millis(millis);
+        assert_eq!(feed.state(at(9)), FeedState::default());
+        let readers = [feed.reader(), feed.reader()];
+        for version in 1..=6 {
+            feed.append_presence(at(version), Version::new(version), event(version), &limits());
+        }
+        feed.append_live(live("a"), &limits());
+        let oldest = Some(Duration::from_millis(6));
+        let state = FeedState { messages: 4, bytes: 8, oldest, live_frames: 1, readers: readers.len() };
+        assert_eq!(feed.state(at(9)), state);
+    }
+
+    #[test]
+    fn a_reader_knows_how_far_behind_it_is() {
+        let feed = Feed::new();
+        let mut reader = feed.reader();
+        append(&feed, 1);
+        assert_eq!((reader.behind(), reader.is_up_to_date()), (1, false));
+        reader.gather(&mut Vec::new(), 1000);
+        append(&feed, 2);
+        feed.append_live(live("a"), &limits());
+        assert_eq!((reader.behind(), reader.is_up_to_date()), (2, false));
+        reader.gather(&mut Vec::new(), 1000);
+        assert_eq!((reader.behind(), reader.is_up_to_date()), (0, true));
+    }
+
+    #[test]
+    fn a_reader_that_is_far_behind_gets_all_of_it() {
+        let feed = Feed::new();
+        let wide = Limits { feed_messages_max: 100, live_frames_max: 100, ..Limits::default() };
+        for (behind, first) in [(1, 1), (3, 2), (4, 5), (5, 9), (9, 14)] {
+            let mut reader = feed.reader();
+            for version in first..first + behind {
+                feed.append_presence(Timestamp::default(), Version::new(version), event(version), &wide);
+            }
+            let mut frames = Vec::new();
+            assert_eq!(reader.gather(&mut frames, 1000), Gathered::Everything);
+            let said: Vec<String> = (first..first + behind).map(|version| format!("v{version}")).collect();
+            assert_eq!(texts(&frames), said);
+        }
+    }
+
+    /// P4: what was said together is replayed from where its reader is, also from its midst.
+    #[test]
+    fn p4_a_replay_begins_within_what_was_said_together() {
+        let feed = Feed::new();
+        let together: Vec<Message> = (1..=3).map(|version| event(version).messages()[0].clone()).collect();
+        feed.append_presence(Timestamp::default(), Version::new(3), Frame::new(together), &limits());
+        append(&feed, 4);
+        for (version, missed) in [(0, 4), (1, 3), (2, 2), (3, 1), (4, 0)] {
+            assert_eq!(feed.replay(Version::new(version)).unwrap().len(), missed, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_feed_keeps_as_many_bytes_as_it_may_and_always_the_newest() {
+        let feed = Feed::new();
+        let narrow = Limits { feed_bytes_max: 4, ..limits() };
+        let said = |version: u64| {
+            feed.append_presence(Timestamp::default(), Version::new(version), event(version), &narrow);
+            feed.state(Timestamp::default()).bytes
+        };
+        assert_eq!([said(1), said(2), said(3)], [2, 4, 4]);
+        assert_eq!(said(100_000), 7, "it is larger than all may be, and the newest");
+        assert_eq!(said(4), 2);
+        let none = Limits { feed_messages_max: 0, ..limits() };
+        feed.append_presence(Timestamp::default(), Version::new(5), event(5), &none);
+        assert_eq!(feed.replay(Version::new(4)).unwrap().len(), 1);
     }
 }

@@ -107,8 +107,9 @@ impl Client {
 
     /// What is wanted, in order.
     pub(crate) fn wants(&mut self) -> Vec<String> {
+        let any = self.session.has_outputs();
         let outputs = self.session.take_outputs();
-        assert!(!self.session.has_outputs());
+        assert_eq!((any, self.session.has_outputs()), (!outputs.is_empty(), false));
         outputs.iter().filter_map(wish).collect()
     }
 

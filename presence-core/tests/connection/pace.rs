@@ -224,3 +224,25 @@ fn x1_pings_do_not_pile_up() {
     }
     assert_eq!(client.reads_types(), ["connected", "ping"]);
 }
+
+/// X1: who reads nothing for too long is closed, and not before.
+#[test]
+fn x1_a_peer_that_reads_nothing_is_closed_when_its_time_is_over() {
+    let limits = Limits { stall: Duration::from_secs(2), ..Limits::default() };
+    let mut client = Client::ann_within(limits);
+    client.millis = 1_000;
+    client.session.handle_sent(client.now(), Sent::Waiting);
+    assert_eq!(client.session.poll_timeout().map(|at| at.as_millis()), Some(3_000));
+    assert!(client.waits_until(2_999).is_empty());
+    assert_eq!(client.waits_until(3_000), ["detach: Lost", "close: SlowConsumer"]);
+}
+
+/// X4: whoever stays unknown is closed, and not before their time is over.
+#[test]
+fn x4_who_is_not_known_yet_has_time_to_say_who_they_are() {
+    let hello = Limits::default().hello.as_millis() as u64;
+    let mut client = Client::opened(word(None), Limits::default(), |_| {});
+    assert_eq!(client.session.poll_timeout().map(|at| at.as_millis()), Some(hello));
+    assert!(client.waits_until(hello - 1).is_empty());
+    assert_eq!(client.waits_until(hello), ["close: NotAuthorized"]);
+}

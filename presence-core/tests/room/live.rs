@@ -85,9 +85,9 @@ fn typing_ends_by_itself_and_lasts_on_from_the_last_time_it_was_said() {
     node.tell(ann, typing(true));
     node.advance(lasts - 1_000);
     node.tell(ann, typing(true));
-    node.advance(lasts - 100);
+    node.advance(lasts - 10);
     assert_eq!(node.reads(bob).len(), 1, "it has begun, and not ended");
-    node.advance(200);
+    node.advance(10);
     assert_eq!(node.reads(bob).pop().unwrap()["userIds"], json!([]));
 }
 
