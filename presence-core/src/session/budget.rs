@@ -164,6 +164,9 @@ mod tests {
         let (second, user) = pay(&user);
         assert_eq!((first, second), (10, 5));
         assert!(!user.is_full(START) && user.is_full(START + Duration::from_secs(60)));
+        let half = UserBudget::default();
+        half.messages.pay(START, limits.rate(RateLimit::UserMessages)).unwrap();
+        assert!(!half.is_full(START), "what it has left of one does not make up for the other");
     }
 
     #[test]

@@ -47,14 +47,9 @@ pub(super) enum Beat {
 }
 
 impl Heartbeat {
-    /// Begins with a ping at once.
+    /// Begins with a ping as soon as somebody is there to be pinged.
     pub(super) fn new(now: Timestamp, silence: Silence) -> Self {
         Self { heard: now, phase: Phase::Quiet { ping_at: now, next: Next::Second }, rtt: None, silence }
-    }
-
-    /// Begins again, since from now on somebody is there to be pinged.
-    pub(super) fn restart(&mut self, now: Timestamp) {
-        *self = Self::new(now, self.silence);
     }
 
     /// Something came.
@@ -223,5 +218,14 @@ mod tests {
         };
         assert!(third(1) != third(4_000));
         assert!((15_000..=35_000).contains(&third(123_456)));
+    }
+
+    #[test]
+    fn a_storm_is_spread_from_a_fifth_of_the_interval_to_all_of_it() {
+        let interval = Duration::from_millis(25_000);
+        for (spread, millis) in [(0, 5_000), (1, 5_001), (19_999, 24_999), (20_000, 5_000)] {
+            assert_eq!(spread_over(interval, spread), Duration::from_millis(millis), "{spread}");
+        }
+        assert_eq!(spread_over(Duration::from_millis(1), 7), Duration::ZERO);
     }
 }

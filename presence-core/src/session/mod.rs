@@ -408,7 +408,6 @@ impl Session {
         let ready = Phase::Ready(identity);
         let before = std::mem::replace(&mut self.phase, ready);
         self.say_connected(now, reference);
-        self.heartbeat.restart(now.at);
         self.beat(now);
         if let Phase::Opening { entry: OwnEntry::Enter(since), .. } = before
             && let Err(error) = self.enter(self.default_room.clone(), None, since, &None)

@@ -91,3 +91,16 @@ fn a_stream_that_opens_after_a_sync_goes_on_from_where_that_ended() {
     client.is_let_in("doc", later, &Feed::new());
     assert_eq!(client.wants(), ["listen to doc"], "it is open, and knows its place itself");
 }
+
+#[test]
+fn what_a_sync_has_told_of_a_stream_is_forgotten_when_that_is_for_others() {
+    let mut client = Client::ann();
+    client.says(r#"{"type":"sync"}"#);
+    client.gets_of_streams(answered(Ok(frame("answer")), &[("doc", 2), ("team", 4)]));
+    client.gets_of_streams(StreamDelivery::Closed(room("doc")));
+    for (name, wanted) in [("doc", "listen to doc"), ("team", "listen to team after 4")] {
+        let entry = client.asks_to_enter(name);
+        client.is_let_in(name, entry, &Feed::new());
+        assert_eq!(client.wants(), [wanted]);
+    }
+}
