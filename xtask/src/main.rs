@@ -2,8 +2,8 @@
 
 mod cargo_tool;
 mod client;
-mod instructions;
 mod coverage;
+mod instructions;
 mod layers;
 mod loadtest;
 mod metadata;
