@@ -300,6 +300,7 @@ fn stream_wish(command: &StreamCommand) -> String {
         }
         StreamCommand::Sync(sync) => format!("sync of {}", sync.user),
         StreamCommand::Redelivered(count) => format!("redelivered: {count}"),
+        StreamCommand::Violated(violation) => panic!("{violation:?}"),
     }
 }
 

@@ -108,6 +108,7 @@ impl Node {
                     let (version, users) = (reading.version, &body["totalActiveUsers"]);
                     wanted.push(format!("reading {ticket}: version {version}, {users} users"));
                 }
+                ShardOutput::Violated(violation) => panic!("{violation:?}"),
                 ShardOutput::Closed { .. } => wanted.push("closed".to_owned()),
                 ShardOutput::Wake { .. } | ShardOutput::Moved { .. } => {}
             }
