@@ -294,12 +294,16 @@ mod tests {
     }
 
     fn event(version: u64) -> Frame {
+        saying(version, &format!("v{version}"))
+    }
+
+    fn saying(version: u64, text: &str) -> Frame {
         let id = EventId {
             room: RoomId::lobby(),
             epoch: Epoch::new(Incarnation::from_random(1), 1),
             version: Version::new(version),
         };
-        Frame::one(Message::versioned(format!("v{version}"), id))
+        Frame::one(Message::versioned(text.to_owned(), id))
     }
 
     fn live(text: &str) -> Frame {
@@ -473,15 +477,16 @@ mod tests {
     fn a_feed_keeps_as_many_bytes_as_it_may_and_always_the_newest() {
         let feed = Feed::new();
         let narrow = Limits { feed_bytes_max: 4, ..limits() };
-        let said = |version: u64| {
-            feed.append_presence(Timestamp::default(), Version::new(version), event(version), &narrow);
+        let said = |version: u64, text: &str| {
+            let frame = saying(version, text);
+            feed.append_presence(Timestamp::default(), Version::new(version), frame, &narrow);
             feed.state(Timestamp::default()).bytes
         };
-        assert_eq!([said(1), said(2), said(3)], [2, 4, 4]);
-        assert_eq!(said(100_000), 7, "it is larger than all may be, and the newest");
-        assert_eq!(said(4), 2);
+        assert_eq!([said(1, "v1"), said(2, "v2"), said(3, "v3")], [2, 4, 4]);
+        assert_eq!(said(4, "version"), 7, "it is larger than all may be, and the newest");
+        assert_eq!(said(5, "v5"), 2);
         let none = Limits { feed_messages_max: 0, ..limits() };
-        feed.append_presence(Timestamp::default(), Version::new(5), event(5), &none);
-        assert_eq!(feed.replay(Version::new(4)).unwrap().len(), 1);
+        feed.append_presence(Timestamp::default(), Version::new(6), event(6), &none);
+        assert_eq!(feed.replay(Version::new(5)).unwrap().len(), 1);
     }
 }
