@@ -370,7 +370,8 @@ impl Session {
     }
 
     /// Adds to `frames` what should be written now: direct answers, then messages, then what the rooms say. Call it only
-    /// when the wire takes more. Says whether there is more than fitted.
+    /// when the wire takes more, and when every delivery that is there has been handled: a room's answer is older than what
+    /// the room has said since. Says whether there is more than fitted.
     pub fn gather(&mut self, now: Now, frames: &mut Vec<Frame>) -> bool {
         frames.append(&mut std::mem::take(&mut self.outbox));
         if self.is_closed() {

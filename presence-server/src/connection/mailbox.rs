@@ -147,6 +147,11 @@ impl Mailbox {
         });
     }
 
+    /// Whether anything is in it that is for the connection's session.
+    pub fn has_deliveries(&self) -> bool {
+        self.inner().letters.as_ref().is_some_and(|letters| !letters.deliveries.is_empty())
+    }
+
     /// Ready when there is something.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Mail> {
         let mut inner = self.inner();
@@ -199,5 +204,18 @@ mod tests {
         assert_eq!(mail.calls, Calls { news: true, timer: true, drain: None, measure: None, message: None });
         assert_eq!(mail.deliveries.len(), 1);
         assert!(mailbox.poll(&mut cx).is_pending());
+    }
+
+    /// P3: what waits in it is older than what rooms have said since, and is looked for before anything is written.
+    #[test]
+    fn what_rooms_have_answered_is_seen_to_wait_and_a_mere_call_is_not() {
+        let mailbox = Mailbox::default();
+        mailbox.wake();
+        assert!(!mailbox.has_deliveries());
+        mailbox.deliver(Delivery::Evict(CloseReason::Kicked));
+        assert!(mailbox.has_deliveries());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(mailbox.poll(&mut cx).is_ready());
+        assert!(!mailbox.has_deliveries());
     }
 }
