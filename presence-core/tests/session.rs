@@ -13,8 +13,11 @@ use presence_core::limits::Limits;
 use presence_core::port::transport::{Sent, Silence};
 use presence_core::profile::Profile;
 use presence_core::rights::{Grant, Pattern, Rooms};
-use presence_core::session::{Delivery, Opening, OwnEntry, Proof, Session, SessionOutput};
+use presence_core::session::{
+    Delivery, Opening, OwnEntry, Proof, Session, SessionOutput, StreamCommand, StreamDelivery, Synced,
+};
 use presence_core::shard::{Detach, Entry, RoomCommand};
+use presence_core::stream::Seq;
 use presence_core::time::{Now, Timestamp, WallTime};
 use serde_json::Value;
 
@@ -460,4 +463,24 @@ fn guessing_tokens_ends_a_connection() {
     assert_eq!(closed(&mut session), None);
     auth(&mut session, at(1), BAD, Err(bad()));
     assert_eq!(closed(&mut session), Some(CloseReason::ProtocolAbused));
+}
+
+/// M10: what a sync has brought counts as sent, also of a room in which another tab is and this one is not.
+#[test]
+fn what_a_sync_has_brought_may_be_acknowledged() {
+    let mut session = open(Some("ann"));
+    session.handle_text(at(1), br#"{"type":"sync"}"#);
+    let places = vec![(RoomId::lobby(), Seq::new(9))];
+    let synced = Box::new(Synced { answer: Ok(frame("sync_result")), places, reference: None });
+    session.handle_delivery(Delivery::Stream(StreamDelivery::Synced(synced)));
+    session.take_outputs();
+    let mut sure = |seq: u64| {
+        session.handle_text(at(2), format!(r#"{{"type":"ack","seq":{seq}}}"#).as_bytes());
+        let outputs = session.take_outputs().into_iter();
+        outputs.into_iter().find_map(|output| match output {
+            SessionOutput::Stream(StreamCommand::Acknowledge { unsure, .. }) => Some(unsure.is_none()),
+            _ => None,
+        })
+    };
+    assert_eq!((sure(9), sure(10)), (Some(true), Some(false)));
 }

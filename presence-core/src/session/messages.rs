@@ -191,10 +191,12 @@ impl Session {
                 return self.offend(now, &beyond(), reference, CloseReason::ProtocolAbused);
             }
             Acknowledged::NotOpen => {
+                let told = self.courier.as_ref().and_then(|courier| courier.told_of(&room));
                 if !self.pay(now, reference) {
                     return;
                 }
-                unsure = Some(reference.clone());
+                // What a sync has brought counts as sent, also of a stream that is not received here.
+                unsure = (told < Some(seq)).then(|| reference.clone());
                 seq
             }
         };

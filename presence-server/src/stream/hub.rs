@@ -173,10 +173,13 @@ impl Hub {
     fn acknowledge(&mut self, who: Who, room: RoomId, seq: Seq, unsure: Option<Reference>) {
         let Some(connected) = self.connections.get(&who) else { return };
         let user = who.user;
+        let held = self.streams.get(&room).and_then(|seats| seats.receivers.get(&user));
         let Some(reference) = unsure else {
+            if let Some(held) = held {
+                held.receiver.acknowledge(seq);
+            }
             return self.note_acked(room, user, seq);
         };
-        let held = self.streams.get(&room).and_then(|seats| seats.receivers.get(&user));
         if let Some(receiver) = held.map(|held| held.receiver.clone()) {
             if seq > receiver.sent() {
                 connected.mailbox.deliver(Delivery::Refused { error: beyond(), reference });
