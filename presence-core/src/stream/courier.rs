@@ -75,7 +75,7 @@ pub enum Acknowledged {
     To(Seq),
     /// It was there already.
     Already,
-    /// Nothing so new was ever sent to the user.
+    /// There is nothing so new that it could have been sent to the user.
     Beyond,
     /// Nothing of this stream was delivered to this connection.
     NotOpen,
@@ -247,7 +247,8 @@ impl Courier {
     /// The client has dealt with everything up to `seq`. What it has sent itself it need not acknowledge.
     pub fn acknowledge(&mut self, room: &RoomId, seq: Seq) -> Acknowledged {
         let Some(lane) = self.lane(room) else { return Acknowledged::NotOpen };
-        if seq > lane.receiver.sent() {
+        // It may have more than was sent here: from an earlier connection's sync, or because it is its own.
+        if seq > lane.receiver.sent() && seq > lane.told && seq > lane.tail.head() {
             return Acknowledged::Beyond;
         }
         let seq = if seq >= lane.written { seq.max(lane.sent) } else { seq };

@@ -173,7 +173,9 @@ impl Hub {
     fn acknowledge(&mut self, who: Who, room: RoomId, seq: Seq, unsure: Option<Reference>) {
         let Some(connected) = self.connections.get(&who) else { return };
         let user = who.user;
-        let held = self.streams.get(&room).and_then(|seats| seats.receivers.get(&user));
+        let seats = self.streams.get(&room);
+        let head = seats.map_or_else(Seq::default, |seats| seats.head);
+        let held = seats.and_then(|seats| seats.receivers.get(&user));
         let Some(reference) = unsure else {
             if let Some(held) = held {
                 held.receiver.acknowledge(seq);
@@ -181,7 +183,8 @@ impl Hub {
             return self.note_acked(room, user, seq);
         };
         if let Some(receiver) = held.map(|held| held.receiver.clone()) {
-            if seq > receiver.sent() {
+            // A sync may have brought more than was sent.
+            if seq > receiver.sent().max(head) {
                 connected.mailbox.deliver(Delivery::Refused { error: beyond(), reference });
             } else if receiver.acknowledge(seq) {
                 self.note_acked(room, user, seq);
