@@ -17,7 +17,7 @@ use presence_core::session::{
     Delivery, Opening, OwnEntry, Proof, Session, SessionOutput, StreamCommand, StreamDelivery, Synced,
 };
 use presence_core::shard::{Detach, Entry, RoomCommand};
-use presence_core::stream::Seq;
+use presence_core::stream::{Opened, Receiver, Seq, Tail};
 use presence_core::time::{Now, Timestamp, WallTime};
 use serde_json::Value;
 
@@ -483,4 +483,22 @@ fn what_a_sync_has_brought_may_be_acknowledged() {
         })
     };
     assert_eq!((sure(9), sure(10)), (Some(true), Some(false)));
+}
+
+/// M12: who leaves a room and is on its roster is sent what they were not, whatever their other devices have dealt with.
+#[test]
+fn who_leaves_a_room_says_how_far_it_was_sent_its_messages() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let entry = joined(&mut session);
+    session.handle_delivery(snapshot(&feed, entry));
+    let (tail, receiver) = (Tail::after(Seq::new(7)), Receiver::new(Seq::new(4), Seq::new(7)));
+    let opened = Opened { room: RoomId::lobby(), tail, receiver, from: Seq::new(4), told: Seq::new(7) };
+    session.handle_delivery(Delivery::Stream(StreamDelivery::Opened(opened)));
+    session.take_outputs();
+    session.handle_text(at(1), br#"{"type":"presence:leave"}"#);
+    let left = session.take_outputs().into_iter().find_map(|output| match output {
+        SessionOutput::Stream(StreamCommand::Leave { sent, .. }) => Some(sent),
+        _ => None,
+    });
+    assert_eq!(left, Some(Some(Seq::new(4))));
 }

@@ -29,6 +29,8 @@ pub enum StreamCommand {
     Leave {
         /// The room.
         room: RoomId,
+        /// How far it was sent its messages, if it was. Who is on the roster goes on from there.
+        sent: Option<Seq>,
     },
     /// To have a message kept, and delivered.
     Publish(Box<Publish>),
@@ -233,7 +235,7 @@ impl Session {
             }
             (StreamDelivery::Opened(opened), _) => self.handle_opened(opened),
             (StreamDelivery::Synced(synced), _) => self.handle_synced(*synced),
-            (StreamDelivery::Closed(room), Some(courier)) => courier.close(&room),
+            (StreamDelivery::Closed(room), Some(courier)) => _ = courier.close(&room),
             (StreamDelivery::Fetched(fetched), Some(courier)) => courier.handle_fetched(*fetched),
             (StreamDelivery::NotFetched(room), Some(courier)) => courier.handle_not_fetched(&room),
             (_, None) => {}
@@ -268,10 +270,8 @@ impl Session {
 
     /// Its messages are for others from now on.
     pub(super) fn leave_stream(&mut self, room: &RoomId) {
-        if let Some(courier) = &mut self.courier {
-            courier.close(room);
-        }
-        let leave = StreamCommand::Leave { room: room.clone() };
+        let sent = self.courier.as_mut().and_then(|courier| courier.close(room));
+        let leave = StreamCommand::Leave { room: room.clone(), sent };
         self.outputs.push(SessionOutput::Stream(leave));
     }
 

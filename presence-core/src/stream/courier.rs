@@ -187,10 +187,13 @@ impl Courier {
         self.told_of.iter().find(|(known, _)| known == room).map(|(_, place)| *place)
     }
 
-    /// The stream is not received any more.
-    pub fn close(&mut self, room: &RoomId) {
+    /// The stream is not received any more. Says how far it was sent.
+    pub fn close(&mut self, room: &RoomId) -> Option<Seq> {
+        let told = self.told_of(room);
+        let sent = self.lane(room).map(|lane| lane.sent).or(told);
         self.told_of.retain(|(known, _)| known != room);
         self.lanes.retain(|lane| lane.room != *room);
+        sent
     }
 
     /// Only these streams are received from now on.

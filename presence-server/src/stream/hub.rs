@@ -149,7 +149,7 @@ impl Hub {
                 }
             }
             Inbound::JoinsRoster { who, room } => self.listen(&who, &room, Why::Member),
-            Inbound::Leave { who, room } => self.leave(&who, &room),
+            Inbound::Leave { who, room, sent } => self.leave(&who, &room, sent),
             Inbound::Stands { who, room, standing, roster } => {
                 self.stands(now.at, &who, &room, standing, roster);
             }

@@ -102,6 +102,8 @@ enum Inbound {
     Leave {
         who: Who,
         room: RoomId,
+        /// It was sent messages up to here, if any.
+        sent: Option<Seq>,
     },
     /// What the store says of its user.
     Stands {
@@ -232,9 +234,9 @@ impl Streams {
         let _ = self.hub_of(&room).clone().send(Inbound::Listen { who, room, after }).await;
     }
 
-    /// It has left a room.
-    pub async fn leave(&self, who: Who, room: RoomId) {
-        let _ = self.hub_of(&room).send(Inbound::Leave { who, room: room.clone() }).await;
+    /// It has left a room, and was sent its messages up to `sent`, if any.
+    pub async fn leave(&self, who: Who, room: RoomId, sent: Option<Seq>) {
+        let _ = self.hub_of(&room).clone().send(Inbound::Leave { who, room, sent }).await;
     }
 
     /// A connection sends a message; the answer comes by its mailbox.

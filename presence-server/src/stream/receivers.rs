@@ -80,7 +80,7 @@ impl Hub {
     }
 
     /// A connection has left a room. Who is on the roster receives its messages all the same.
-    pub(super) fn leave(&mut self, who: &Who, room: &RoomId) {
+    pub(super) fn leave(&mut self, who: &Who, room: &RoomId, sent: Option<Seq>) {
         let Who { user, generation } = who;
         let Some(connected) = self.connections.get_mut(who) else { return };
         let Some(seats) = self.streams.get_mut(room) else { return };
@@ -88,7 +88,12 @@ impl Hub {
         if listener.why.is_member() {
             listener.why = Why::Member;
             seats.untell(*generation);
-            seats.open(room, user);
+            if let Some(sent) = sent {
+                // Whatever the user's other devices have dealt with since.
+                seats.open_after(room, *generation, sent);
+            } else {
+                seats.open(room, user);
+            }
             return;
         }
         connected.rooms.retain(|known| known != room);

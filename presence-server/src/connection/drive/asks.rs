@@ -14,8 +14,8 @@ impl Drive {
             StreamCommand::Listen { room, after } => {
                 return Step::wait(async move { streams.listen(who, room, after).await });
             }
-            StreamCommand::Leave { room } => {
-                return Step::wait(async move { streams.leave(who, room).await });
+            StreamCommand::Leave { room, sent } => {
+                return Step::wait(async move { streams.leave(who, room, sent).await });
             }
             StreamCommand::Publish(publish) => {
                 let (correlation, reference) = (self.correlation().into(), publish.reference.clone());
