@@ -13,7 +13,7 @@ use presence_core::limits::Limits;
 use presence_core::port::store::{Gap, GapReason};
 use presence_core::stream::{
     Acknowledged, Courier, Fetch, Fetched, MessageId, MessageKind, NewMessage, Opened, Purpose, Receiver,
-    Seq, StoredMessage, Tail, TailMessage,
+    Seq, StoredMessage, Tail, TailMessage, Told,
 };
 use presence_core::time::{Timestamp, WallTime};
 use presence_core::wire;
@@ -309,7 +309,7 @@ impl World {
         let line = &mut self.lines[which];
         if std::mem::take(&mut line.syncing) {
             line.came = place.number();
-            line.courier.release(&[(room(), place)]);
+            line.courier.release(&[Told { room: room(), from: place, to: place }]);
         }
     }
 

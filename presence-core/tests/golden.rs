@@ -102,6 +102,7 @@ fn sync_result() -> SyncResult {
         messages: vec![stored(7)],
         dropped: vec![(room.clone(), gap())],
         cursors: vec![(room, Seq::new(7))],
+        begins: vec![Seq::new(6)],
         changes,
         more: false,
         at: WALL,

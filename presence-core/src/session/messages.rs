@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::id::{RoomId, UserId};
 use crate::rights::Rooms;
 use crate::shard::RoomCommand;
-use crate::stream::{Acknowledged, Courier, Fetch, Fetched, MessageId, Opened, Seq};
+use crate::stream::{Acknowledged, Courier, Fetch, Fetched, MessageId, Opened, Seq, Told};
 use crate::time::Now;
 use crate::wire::{Json, Reference, SyncRequest};
 
@@ -114,6 +114,8 @@ pub struct Sync {
     pub rooms: Rooms,
     /// Rooms that they are in, beside those whose messages they receive anyway.
     pub present: Vec<RoomId>,
+    /// How far this connection was sent the streams whose places it does not say. What it is told joins on to that.
+    pub sent: Vec<(RoomId, Seq)>,
     /// What it has.
     pub request: SyncRequest,
     /// For the answer.
@@ -126,9 +128,9 @@ pub struct Synced {
     /// What to write, or why there is nothing.
     pub answer: Result<Frame, CommandError>,
     /// How far each stream is told with it.
-    pub places: Vec<(RoomId, Seq)>,
-    /// The question's.
-    pub reference: Reference,
+    pub places: Vec<Told>,
+    /// The question.
+    pub sync: Box<Sync>,
 }
 
 impl Session {
@@ -219,8 +221,9 @@ impl Session {
         let connection = self.connection;
         let courier = self.courier.get_or_insert_with(|| Box::new(Courier::new(connection)));
         courier.hold(request.cursors.iter().map(|(room, _)| room.clone()).collect());
+        let sent = courier.sent_unnamed();
         let present = self.rooms().cloned().collect();
-        let sync = Sync { user, rooms, present, request, reference: reference.clone() };
+        let sync = Sync { user, rooms, present, sent, request, reference: reference.clone() };
         self.outputs.push(SessionOutput::Stream(StreamCommand::Sync(Box::new(sync))));
         Ok(())
     }
@@ -252,19 +255,25 @@ impl Session {
     }
 
     fn handle_synced(&mut self, synced: Synced) {
-        self.syncing = false;
+        let Synced { answer, places, mut sync } = synced;
         if let Some(courier) = &mut self.courier {
-            courier.release(&synced.places);
+            if courier.would_skip(&places) {
+                // A stream was opened meanwhile that the answer does not join on to.
+                sync.sent = courier.sent_unnamed();
+                return self.outputs.push(SessionOutput::Stream(StreamCommand::Sync(sync)));
+            }
+            courier.release(&places);
         }
+        self.syncing = false;
         for seat in self.rooms.iter().filter(|seat| seat.reader.is_some()) {
             if let Some(after) = self.courier.as_ref().and_then(|courier| courier.told_of(&seat.room)) {
                 let listen = StreamCommand::Listen { room: seat.room.clone(), after: Some(after) };
                 self.outputs.push(SessionOutput::Stream(listen));
             }
         }
-        match synced.answer {
+        match answer {
             Ok(frame) => self.outbox.push(frame),
-            Err(error) => self.refuse(&error, &synced.reference),
+            Err(error) => self.refuse(&error, &sync.reference),
         }
     }
 

@@ -68,6 +68,17 @@ pub struct Fetched {
     pub up_to: Seq,
 }
 
+/// A stretch of a stream that a sync has told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Of which stream.
+    pub room: RoomId,
+    /// What comes after this one,
+    pub from: Seq,
+    /// up to this one.
+    pub to: Seq,
+}
+
 /// What became of a client's acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledged {
@@ -310,16 +321,32 @@ impl Courier {
         self.held = Some(named);
     }
 
+    /// How far the connection was sent the streams whose places the client has not said.
+    pub fn sent_unnamed(&self) -> Vec<(RoomId, Seq)> {
+        let unnamed = self.lanes.iter().filter(|lane| !self.names(&lane.room));
+        unnamed.map(|lane| (lane.room.clone(), lane.sent)).collect()
+    }
+
+    fn names(&self, room: &RoomId) -> bool {
+        self.held.as_ref().is_some_and(|named| named.contains(room))
+    }
+
+    /// Whether with this answer to a sync something would be missing between what was sent and what it tells.
+    pub fn would_skip(&self, places: &[Told]) -> bool {
+        let mut unnamed = self.lanes.iter().filter(|lane| !self.names(&lane.room));
+        unnamed.any(|lane| places.iter().any(|told| told.room == lane.room && told.from > lane.sent))
+    }
+
     /// A sync is answered, and has brought these streams to these places: deliveries go on from there.
-    pub fn release(&mut self, places: &[(RoomId, Seq)]) {
+    pub fn release(&mut self, places: &[Told]) {
         let named = self.held.take().unwrap_or_default();
-        for (room, place) in places {
+        for Told { room, to, .. } in places {
             if let Some(lane) = self.lane(room) {
-                lane.go_on_from(*place, named.contains(room));
+                lane.go_on_from(*to, named.contains(room));
                 lane.source = Source::Tail;
             } else {
                 self.told_of.retain(|(known, _)| known != room);
-                self.told_of.push((room.clone(), *place));
+                self.told_of.push((room.clone(), *to));
             }
         }
     }

@@ -9,7 +9,7 @@ mod message;
 mod receiver;
 mod tail;
 
-pub use courier::{Acknowledged, Courier, Fetch, Fetched, Opened, Purpose};
+pub use courier::{Acknowledged, Courier, Fetch, Fetched, Opened, Purpose, Told};
 pub use message::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 pub use receiver::Receiver;
 pub use tail::{Found, Tail, TailMessage, TailReader};

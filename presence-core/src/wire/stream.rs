@@ -228,6 +228,8 @@ pub struct SyncResult {
     pub dropped: Vec<(RoomId, Gap)>,
     /// How far each stream is told now.
     pub cursors: Vec<(RoomId, Seq)>,
+    /// From where on each of them is told.
+    pub begins: Vec<Seq>,
     /// What changed of people.
     pub changes: Changes,
     /// Whether there is more: ask again with these cursors and this time.

@@ -295,7 +295,7 @@ pub(super) async fn sync(asked: &Asked<'_>) -> Result<Answer, HttpError> {
     let user = asked.actor.user().cloned().ok_or_else(|| bad("user_id", "is missing: it says who asks"))?;
     let request = SyncRequest { since, cursors: Vec::new(), limit };
     let (rooms, present) = (asked.actor.rooms(), Vec::new());
-    let sync = Sync { user, rooms, present, request, reference: None };
+    let sync = Sync { user, rooms, present, sent: Vec::new(), request, reference: None };
     let result = asked.streams.what_is_new(&sync).await.map_err(unreadable)?;
     Ok(json(StatusCode::OK, wire::sync_body(&result)))
 }

@@ -7,7 +7,7 @@ use presence_core::frame::Frame;
 use presence_core::id::RoomId;
 use presence_core::port::store::{Changes, PageLimits, StoreError};
 use presence_core::session::{Sync, Synced};
-use presence_core::stream::Seq;
+use presence_core::stream::{Seq, Told};
 use presence_core::time::WallTime;
 use presence_core::wire::{self, SyncResult};
 use tracing::debug;
@@ -18,17 +18,19 @@ use super::{World, told};
 /// Answers a connection.
 pub(super) async fn answer(world: &World, sync: Sync) -> Synced {
     let collected = collect(world, &sync).await;
-    let reference = sync.reference;
+    let sync = Box::new(sync);
     match collected {
         Ok(result) => {
             world.metrics.synced("answered");
-            let frame = Frame::one(wire::sync_result(&result, &reference));
-            Synced { answer: Ok(frame), places: result.cursors, reference }
+            let frame = Frame::one(wire::sync_result(&result, &sync.reference));
+            let cursors = result.cursors.into_iter().zip(result.begins);
+            let places = cursors.map(|((room, to), from)| Told { room, from, to }).collect();
+            Synced { answer: Ok(frame), places, sync }
         }
         Err(error) => {
             world.metrics.synced("failed");
             debug!(user = %sync.user, %error, "cannot answer a sync");
-            Synced { answer: Err(told(&error)), places: Vec::new(), reference }
+            Synced { answer: Err(told(&error)), places: Vec::new(), sync }
         }
     }
 }
@@ -44,6 +46,7 @@ pub(super) async fn collect(world: &World, sync: &Sync) -> Result<SyncResult, St
         if items == 0 || bytes == 0 {
             result.more = true;
             result.cursors.push((room, place));
+            result.begins.push(place);
             continue;
         }
         let page = world.read(&room, place, PageLimits { messages: items, bytes }).await?;
@@ -58,6 +61,7 @@ pub(super) async fn collect(world: &World, sync: &Sync) -> Result<SyncResult, St
         result.dropped.extend(gaps.map(|gap| (room.clone(), gap)));
         result.messages.extend(page.messages);
         result.cursors.push((room, end));
+        result.begins.push(place);
     }
     let since = sync.request.since.unwrap_or_default();
     // Each of the three lists has its share.
@@ -89,7 +93,8 @@ fn told_until(changes: &Changes, share: usize, since: WallTime) -> WallTime {
     if before > since { before } else { last.max(since) }
 }
 
-/// From where on each stream is told: the client's own place; else what was there at its time; else its user's cursor.
+/// From where on each stream is told: the client's own place; else what was there at its time; else its user's cursor. Unless
+/// it is its own place, not from later than its connection was sent: it would never get what lies between.
 async fn places(world: &World, sync: &Sync) -> Result<BTreeMap<RoomId, Seq>, StoreError> {
     let mut places = BTreeMap::new();
     let standings = world.store.standings(&sync.user).await?;
@@ -110,7 +115,9 @@ async fn places(world: &World, sync: &Sync) -> Result<BTreeMap<RoomId, Seq>, Sto
             (None, None, Some(standing)) => standing.cursor,
             (None, None, None) => continue,
         };
-        places.insert(room, place);
+        let sent = sync.sent.iter().find(|(known, _)| *known == room).map(|(_, sent)| *sent);
+        let latest = if own.is_some() { None } else { sent };
+        places.insert(room, latest.map_or(place, |latest| place.min(latest)));
     }
     Ok(places)
 }
