@@ -28,6 +28,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod people;
+pub mod planted;
 pub mod port;
 pub mod profile;
 pub mod rate;

@@ -37,6 +37,8 @@ pub enum Misdelivery {
 #[derive(Clone, Debug, Default)]
 pub struct Inbox {
     streams: BTreeMap<String, Stream>,
+    /// The streams whose places the client has said when it asked last; `None`: all of them.
+    named: Option<BTreeSet<String>>,
 }
 
 /// What a client has of one stream.
@@ -81,9 +83,23 @@ impl Inbox {
         self.streams.iter().map(|(room, stream)| (room.clone(), stream.place)).collect()
     }
 
+    /// Where the client is in every stream, to ask for what comes after. Of a stream that is not among these a server may
+    /// tell from a place that this client has passed.
+    pub fn ask(&mut self) -> BTreeMap<String, u64> {
+        self.named = Some(self.streams.keys().cloned().collect());
+        self.cursors()
+    }
+
     /// A new connection: what comes next may begin anywhere.
     pub fn reconnect(&mut self) {
         self.streams.values_mut().for_each(|stream| stream.came = 0);
+    }
+
+    /// The client has left the room: what comes next of it may begin anywhere.
+    pub fn leave(&mut self, room: &str) {
+        if let Some(stream) = self.streams.get_mut(room) {
+            stream.came = 0;
+        }
     }
 
     /// What came on a new connection before this was known there.
@@ -135,8 +151,9 @@ impl Inbox {
                     self.take(created, Source::Sync)?;
                 }
                 for (room, place) in &result.cursors {
+                    let named = self.named.as_ref().is_none_or(|named| named.contains(room));
                     let stream = self.streams.entry(room.clone()).or_default();
-                    stream.came = *place;
+                    stream.came = if named { *place } else { stream.came.max(*place) };
                 }
                 Ok(())
             }

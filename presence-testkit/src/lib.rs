@@ -12,6 +12,7 @@
 //! - [`openapi`]: whether real answers are what a document says.
 //! - [`receiver`]: a backend that webhooks go to.
 //! - [`server_process`]: the server's binary, as whoever operates it has it.
+//! - [`sim`]: the model under virtual time, with everything that goes wrong.
 //! - [`tls`]: certificates, and the client's side of TLS.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
@@ -27,6 +28,7 @@ pub mod proxy;
 pub mod random;
 pub mod receiver;
 pub mod server_process;
+pub mod sim;
 pub mod tls;
 pub mod view;
 pub mod wire;

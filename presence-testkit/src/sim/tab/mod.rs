@@ -1,0 +1,148 @@
+//! A tab: a careful client as the protocol page describes one. What it wants outlives its connections.
+
+mod act;
+mod hear;
+mod keep;
+mod letters;
+
+pub(super) use keep::{BACKOFF, LOOK};
+pub(super) use letters::{Fate, Having, Letter};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use presence_core::id::SessionId;
+
+use crate::inbox::Inbox;
+use crate::view::View;
+
+/// A tab of a user.
+#[derive(Debug)]
+pub(super) struct Tab {
+    pub(super) user: usize,
+    pub(super) session: SessionId,
+    pub(super) phase: Phase,
+    /// The link that it uses.
+    pub(super) link: Option<u64>,
+    /// The rooms that it has ever wanted to be in, by number.
+    pub(super) rooms: BTreeMap<usize, Place>,
+    /// When it last heard anything.
+    heard: u64,
+    refs: u64,
+    asked: BTreeMap<u64, Asked>,
+    pub(super) paused: bool,
+    /// It needs so long for each thing that it reads.
+    pub(super) slow: Option<u64>,
+    /// It reads nothing.
+    pub(super) deaf: bool,
+    /// It opens two connections where one would do.
+    pub(super) doubles: bool,
+    pub(super) active: bool,
+    pub(super) inbox: Inbox,
+    pub(super) letters: Vec<Letter>,
+    /// It has asked for what it does not have, and has not got all of that.
+    syncing: Syncing,
+    /// Streams that it has left on this connection, or received otherwise before: they may begin anew at any time.
+    loose: BTreeSet<String>,
+    pub(super) having: BTreeMap<String, Having>,
+}
+
+/// How far a tab has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has no connection, and makes one at this time.
+    Away { until: u64 },
+    /// It has asked for one.
+    Connecting { since: u64 },
+    /// It has one, and the server has not said hello.
+    Open { since: u64 },
+    /// The server knows who it is.
+    Ready,
+    /// Another connection has its session, so it does not come back by itself.
+    Superseded,
+    /// Its user has closed it.
+    Closed,
+}
+
+/// A room, for a tab.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) wanted: bool,
+    /// The server has answered on this connection that it is in.
+    pub(super) confirmed: bool,
+    /// It has been in since it last left: what it receives joins on to what it has.
+    known: bool,
+    /// When it last asked to be let in, and as what.
+    asked: u64,
+    reference: u64,
+    pub(super) view: View,
+    /// What its state should be, as far as it was told to be.
+    pub(super) marker: u64,
+    /// The server had too much to do to take that in.
+    unsaid: bool,
+    /// When the server could last have known that it is there.
+    pub(super) alive: u64,
+}
+
+/// Whether a tab knows what it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Syncing {
+    No,
+    /// It has asked.
+    Asked,
+    /// It was refused, and asks again.
+    Refused,
+}
+
+/// What a question was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Join(usize),
+    Update(usize),
+    Letter(usize),
+    SyncAll,
+    /// Something that must be refused.
+    TooMuch,
+    Other,
+}
+
+impl Tab {
+    pub(super) fn new(user: usize, number: usize, begins: u64) -> Self {
+        Self {
+            user,
+            session: SessionId::parse(&format!("t{number}")).expect("this is an id"),
+            phase: Phase::Away { until: begins },
+            link: None,
+            rooms: BTreeMap::new(),
+            heard: 0,
+            refs: 0,
+            asked: BTreeMap::new(),
+            paused: false,
+            slow: None,
+            deaf: false,
+            doubles: false,
+            active: true,
+            inbox: Inbox::default(),
+            letters: Vec::new(),
+            syncing: Syncing::No,
+            loose: BTreeSet::new(),
+            having: BTreeMap::new(),
+        }
+    }
+
+    /// Whether its user still has it open, somewhere.
+    pub(super) fn lives(&self) -> bool {
+        !matches!(self.phase, Phase::Superseded | Phase::Closed)
+    }
+
+    /// Its connection is not there any more, or not its own.
+    fn lose(&mut self, phase: Phase) {
+        (self.phase, self.link) = (phase, None);
+        self.rooms.values_mut().for_each(|place| place.confirmed = false);
+    }
+
+    fn ask(&mut self, asked: Asked) -> u64 {
+        self.refs += 1;
+        self.asked.insert(self.refs, asked);
+        self.refs
+    }
+}
