@@ -30,6 +30,9 @@ const LAYERS: [Layer; 6] = [
     Layer { name: "xtask", uses: &[], tests_use: &[] },
 ];
 
+/// The feature that makes bugs possible which the simulator is to find.
+const PLANTED: &str = "planted";
+
 /// All that the model is made of.
 const CORE_DEPENDENCIES: [&str; 5] = ["async-trait", "bytes", "serde", "serde_json", "thiserror"];
 
@@ -54,6 +57,7 @@ const CORE_SAYS_NOT: [(&str, &str); 13] = [
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
     let mut wrong: Vec<String> = metadata.members().flat_map(|member| arrows(&metadata, member)).collect();
+    wrong.extend(metadata.members().flat_map(plants));
     wrong.extend(purity(&metadata.workspace_root.join("presence-core/src"))?);
     ensure!(wrong.is_empty(), "the layers are broken:\n  {}", wrong.join("\n  "));
     Ok(())
@@ -78,6 +82,21 @@ fn arrows(metadata: &Metadata, member: &Package) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Where a crate lets planted bugs in that must not: only the simulator asks for them, and only when it is told to.
+fn plants(member: &Package) -> Vec<String> {
+    let simulates = member.name == "presence-testkit";
+    let of_features = member.features.iter().flat_map(|(name, brings)| {
+        let brings = brings.iter().filter(|brought| brought.ends_with(PLANTED));
+        brings.filter(move |_| !(simulates && name == PLANTED)).map(move |_| format!("the feature `{name}`"))
+    });
+    let of_dependencies = member.dependencies.iter().filter_map(|dependency| {
+        let planted = dependency.features.iter().any(|feature| feature == PLANTED);
+        planted.then(|| format!("the dependency {}", dependency.name))
+    });
+    let found = of_features.chain(of_dependencies);
+    found.map(|by| format!("{by} of {} must not bring planted bugs", member.name)).collect()
 }
 
 fn purity(core: &Path) -> Result<Vec<String>> {
@@ -169,6 +188,21 @@ mod tests {
         ] {
             assert_eq!(with_arrow(from, to, kind).len(), 1, "{from} → {to} {kind:?}");
         }
+    }
+
+    #[test]
+    fn planted_bugs_are_for_the_simulator_alone() {
+        let member = |name: &str, feature: &str, brings: &str, with: &str| {
+            let dependency = serde_json::json!({"name": "presence-core", "kind": null, "req": "*", "source": null, "features": [with]});
+            let package = serde_json::json!({
+                "id": name, "name": name, "version": "0.1.0", "license": null, "source": null,
+                "dependencies": [dependency], "features": {feature: [brings]},
+            });
+            plants(&serde_json::from_value(package).unwrap()).len()
+        };
+        assert_eq!(member("presence-testkit", "planted", "presence-core/planted", "other"), 0);
+        assert_eq!(member("presence-testkit", "default", "planted", "other"), 1);
+        assert_eq!(member("presence-server", "planted", "presence-core/planted", "planted"), 2);
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None`: an ordinary one; else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// What it is used with.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
     /// The versions it may have.
     pub(crate) req: String,
     /// `None`: it lies in this repository.

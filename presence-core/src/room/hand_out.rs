@@ -8,6 +8,7 @@ use crate::audit::{Breaches, Invariant};
 use crate::frame::{EventId, Frame, Message};
 use crate::id::{UserId, Version};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::time::Now;
 use crate::wire;
 
@@ -37,6 +38,9 @@ impl Room {
         for (user, change) in self.pending.take() {
             self.derive_events(&user, &change, &mut messages, &mut out);
         }
+        if planted::is(Bug::LastEventLost) && messages.len() > 1 {
+            messages.pop();
+        }
         out.presence = messages.len();
         out.movements = movement::with_edges(out.movements, before, self.members.len());
         self.check_said(version, &messages, &mut out.breaches);
@@ -63,13 +67,15 @@ impl Room {
     ) {
         let connections = self.members.get(user.as_str()).map(|member| member.sessions.len());
         if let Some(before) = &change.before {
-            self.digest.remove(user, before.connections);
+            self.digest.remove(user, counted(before.connections));
         }
         if let Some(connections) = connections {
-            self.digest.add(user, connections);
+            self.digest.add(user, counted(connections));
         }
         // In between, a user who was there may have left and come back: that is a leave and a join.
-        if let (Some(_), Some(departed)) = (&change.before, change.departed) {
+        if let Some(departed) = change.departed
+            && (change.before.is_some() || planted::is(Bug::LeaveOfUnseen))
+        {
             out.left[departed.cause as usize] += 1;
             self.told.left(user);
             self.say(messages, |room, version| {
@@ -98,7 +104,9 @@ impl Room {
     }
 
     fn say(&mut self, messages: &mut Vec<Message>, event: impl FnOnce(&Self, Version) -> Vec<u8>) {
-        self.version = self.version.next();
+        if messages.is_empty() || !planted::is(Bug::VersionShared) {
+            self.version = self.version.next();
+        }
         let id = EventId { room: self.id.clone(), epoch: self.epoch.clone(), version: self.version };
         messages.push(Message::versioned(event(self, self.version), id));
     }
@@ -118,4 +126,8 @@ impl Room {
         }
         messages
     }
+}
+
+fn counted(connections: usize) -> usize {
+    if planted::is(Bug::DigestWithoutCount) { 1 } else { connections }
 }

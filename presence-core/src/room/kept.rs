@@ -10,6 +10,7 @@ use crate::feed::Feed;
 use crate::frame::{EventId, Frame, Message};
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::profile::Profile;
 use crate::time::{Timestamp, WallTime};
 use crate::wire::{Json, State};
@@ -114,6 +115,9 @@ impl Room {
             feed.append_presence(now, version, Frame::one(Message::versioned(text, event)), limits);
         }
         let mut room = Self { version, feed, ..Self::new(id, epoch) };
+        if planted::is(Bug::HandedOverAnew) {
+            (room.version, room.feed) = (Version::default(), Feed::new());
+        }
         for member in members {
             room.members.insert(member.profile.id.clone(), member.wait(now, limits));
         }

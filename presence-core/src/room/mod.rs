@@ -23,6 +23,7 @@ use crate::feed::Feed;
 use crate::frame::{Frame, Message};
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::profile::Profile;
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Json, RoomStand, Roster, StatePatch};
@@ -144,7 +145,7 @@ impl Room {
         }
         let entered =
             if session.is_attached_by(visitor.generation) { Entered::Again } else { Entered::Restored };
-        let awakened = session.active != visitor.active;
+        let awakened = session.active != visitor.active || planted::is(Bug::JoinAgainIsNews);
         if awakened || member.profile != visitor.profile {
             self.pending.touch(user, Some(member)).sessions |= awakened;
         }
@@ -211,7 +212,7 @@ impl Room {
         let member = self.members.get(visitor.profile.id.as_str());
         let session = member.and_then(|member| member.session(&visitor.session));
         session
-            .filter(|session| session.is_attached_by(visitor.generation))
+            .filter(|session| session.is_attached_by(visitor.generation) || planted::is(Bug::NoFence))
             .ok_or_else(|| not_joined(&self.id))
     }
 
@@ -257,6 +258,7 @@ impl Room {
         for (name, value) in news {
             match value {
                 Some(value) => held.state.insert(name, value),
+                None if planted::is(Bug::NullKept) => None,
                 None => held.state.remove(&name),
             };
         }
@@ -359,6 +361,9 @@ impl Room {
         self.live.forget(&visitor.profile.id, &visitor.session);
         if let Some(session) = self.seat_mut(visitor) {
             session.link = Link::Held { generation: visitor.generation, until, cause };
+            if planted::is(Bug::StateLost) {
+                session.state.clear();
+            }
         }
         true
     }
@@ -396,6 +401,9 @@ impl Room {
             self.members.remove(user.as_str());
         } else {
             change.sessions = true;
+            if planted::is(Bug::LeaveOnTwoToOne) && member.sessions.len() == 1 {
+                change.departed = Some(Departed { cause, last_seen: member.last_seen });
+            }
         }
     }
 

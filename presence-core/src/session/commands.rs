@@ -6,6 +6,7 @@ use super::auth::{Rights, Wanted, another_inbox};
 use super::{Phase, Seat, Session, SessionOutput};
 use crate::error::{CloseReason, CommandError, ErrorCode};
 use crate::id::RoomId;
+use crate::planted::{self, Bug};
 use crate::profile::Profile;
 use crate::rights::Rooms;
 use crate::shard::{Entry, Join, RoomCommand};
@@ -20,6 +21,9 @@ impl Session {
         }
         self.heartbeat.heard(now.at);
         self.unfinished = None;
+        if planted::is(Bug::LifeIsProgress) {
+            self.stalled = None;
+        }
         let Decoded { reference, message } = decode(text, &self.limits);
         match message {
             Ok(message) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::port::transport::Silence;
 use crate::time::Timestamp;
 
@@ -59,6 +60,9 @@ impl Heartbeat {
 
     /// The answer to the ping came. Says the round-trip time if it is the first answer to it.
     pub(super) fn answered(&mut self, now: Timestamp) -> Option<Duration> {
+        if planted::is(Bug::DeafToPongs) {
+            return None;
+        }
         self.heard = now;
         let Phase::Pinged { pinged, answered, .. } = &mut self.phase else { return None };
         if std::mem::replace(answered, true) {
@@ -92,7 +96,7 @@ impl Heartbeat {
                 if now < dead_at {
                     return Beat::Nothing;
                 }
-                if self.is_held_to_answer() {
+                if self.is_held_to_answer() && !planted::is(Bug::SilenceIsLife) {
                     if now.since(dead_at) <= OWN_LAG {
                         return Beat::Dead;
                     }

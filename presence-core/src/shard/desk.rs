@@ -8,6 +8,7 @@ use super::tally::Tally;
 use crate::frame::{Frame, Message};
 use crate::id::{Generation, SessionId, UserId};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::room::{Room, Visitor};
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Roster, Since, SnapshotReason};
@@ -113,6 +114,9 @@ impl Desk {
         tally: &mut Tally,
         out: &mut impl Extend<ShardOutput>,
     ) {
+        if planted::is(Bug::SnapshotTooEarly) {
+            self.answer(now, key, tally, out);
+        }
         let said = self.room.hand_out(now, limits);
         tally.handed_out(&said);
         let since = self.changed.take().unwrap_or(now.at);
@@ -123,6 +127,12 @@ impl Desk {
         }
         out.extend(ShardOutput::moved(&self.room, now, said.movements));
         out.extend(tally.violated(Some(self.room.id()), said.breaches));
+
+        self.answer(now, key, tally, out);
+    }
+
+    /// Answers who waits.
+    fn answer(&mut self, now: Now, key: RoomKey, tally: &mut Tally, out: &mut impl Extend<ShardOutput>) {
         let waiters = std::mem::take(&mut self.waiters);
         let mut answers = Answers { room: &self.room, roster: None, reading: None };
         for waiter in waiters {
@@ -201,7 +211,8 @@ impl Answers<'_> {
         messages: &mut Vec<Message>,
     ) {
         let stand = self.room.stand();
-        let afresh = if *since.epoch != *stand.epoch.as_str() {
+        let is_other = *since.epoch != *stand.epoch.as_str() && !planted::is(Bug::EpochIgnored);
+        let afresh = if is_other {
             Some(SnapshotReason::Epoch)
         } else if since.version > stand.version {
             Some(SnapshotReason::Gap)

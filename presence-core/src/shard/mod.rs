@@ -27,6 +27,7 @@ use crate::error::{CloseReason, CommandError};
 use crate::frame::Frame;
 use crate::id::{Epoch, Generation, Incarnation, RoomId, SessionId, UserId};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::profile::Profile;
 use crate::room::{Entered, LeaveCause, Room, Visitor};
 use crate::time::{Now, Timestamp};
@@ -177,7 +178,9 @@ impl Shard {
                 self.tally.takeovers += 1;
                 self.outputs.push_back(ShardOutput::Evict { to: old, reason: CloseReason::TakenOver });
                 let fenced = Visitor { generation: old, ..visitor };
-                self.hold(now, &fenced, self.limits.grace, LeaveCause::Timeout);
+                if !planted::is(Bug::KeptByOld) {
+                    self.hold(now, &fenced, self.limits.grace, LeaveCause::Timeout);
+                }
             }
         }
     }
@@ -226,6 +229,7 @@ impl Shard {
 
     /// The connection is gone; its session stays in its rooms for a while.
     fn hold(&mut self, now: Now, visitor: &Visitor, grace: Duration, cause: LeaveCause) {
+        let grace = if planted::is(Bug::NoGrace) { Duration::ZERO } else { grace };
         let until = self.frozen.unwrap_or(now.at) + grace;
         for key in self.rooms_of(visitor) {
             let Some(desk) = self.desk_mut(key) else { continue };
@@ -376,7 +380,8 @@ impl Shard {
 
     fn alarm(&mut self, now: Now, alarm: Alarm) {
         match alarm {
-            Alarm::Grace { .. } if self.frozen.is_some() => {}
+            Alarm::Grace { .. } if self.frozen.is_some() && !planted::is(Bug::GraceWhileStopping) => {}
+            Alarm::Grace { .. } if planted::is(Bug::EndlessGrace) => {}
             Alarm::Grace { room, user, session } => {
                 let Some(desk) = self.desk_mut(room) else { return };
                 if desk.room.expire(now.at, &user, &session) {
@@ -384,6 +389,7 @@ impl Shard {
                     self.schedule(now, room);
                 }
             }
+            Alarm::Typing { .. } if planted::is(Bug::TypingForEver) => {}
             Alarm::Typing { room } => {
                 if let Some(desk) = self.desk_mut(room) {
                     desk.room.end_typing(now);

@@ -8,6 +8,7 @@ use crate::audit::{Invariant, Violation};
 use crate::frame::Frame;
 use crate::id::{ConnectionId, RoomId};
 use crate::limits::Limits;
+use crate::planted::{self, Bug};
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -223,7 +224,7 @@ impl Courier {
         fetches: &mut Vec<Fetch>,
     ) -> bool {
         let mut more = false;
-        if self.held.is_some() {
+        if self.held.is_some() && !planted::is(Bug::SyncHoldsNothing) {
             return false;
         }
         for lane in &mut self.lanes {
@@ -295,7 +296,7 @@ impl Courier {
                 if open && flight.at + limits.redelivery <= now {
                     flight.at = now;
                     if is_reading {
-                        flight.attempts += 1;
+                        flight.attempts += u32::from(!planted::is(Bug::RedeliveryForEver));
                         let (first, last) = lane.again.unwrap_or((after, flight.to));
                         lane.again = Some((first.min(after), last.max(flight.to)));
                     }
@@ -398,7 +399,14 @@ impl Lane {
         let reader = TailReader { connection, told: self.told };
         match self.tail.read(now, (after, to), reader, &mut texts, limits.gather_bytes_max) {
             Found::UpTo { seq, more, .. } => {
-                frames.extend(texts.iter().map(wire::redelivered));
+                let again = |frame: &Frame| {
+                    if planted::is(Bug::RedeliveryUnmarked) {
+                        frame.clone()
+                    } else {
+                        wire::redelivered(frame)
+                    }
+                };
+                frames.extend(texts.iter().map(again));
                 self.again = more.then_some((seq, to));
                 more
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Seq;
+use crate::planted::{self, Bug};
 
 /// A receiver of a stream. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ impl Receiver {
     /// Moves the cursor; never back. Says whether it moved.
     pub fn acknowledge(&self, seq: Seq) -> bool {
         self.note_sent(seq);
+        if planted::is(Bug::CursorMovesBack) {
+            return self.0.acked.swap(seq.number(), Ordering::Relaxed) != seq.number();
+        }
         self.0.acked.fetch_max(seq.number(), Ordering::Relaxed) < seq.number()
     }
 

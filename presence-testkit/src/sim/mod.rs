@@ -6,7 +6,7 @@
 //! - `plan`, [`Fault`]: what a seed decides beforehand.
 //! - `world`, `agenda`: what happens next. `link`: the network. `chaos`: faults as they begin and end.
 //! - `server`: one life of the server after the other. `tab`: clients.
-//! - `check`: what must hold, named as the invariants are.
+//! - `check`: what must hold, named as the invariants are. `planted`: whether bugs are found.
 
 mod agenda;
 mod chaos;
@@ -15,6 +15,8 @@ mod dice;
 mod fault;
 mod link;
 mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod server;
 mod tab;
 mod trace;
@@ -36,7 +38,7 @@ pub enum Scale {
 }
 
 /// A run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// Decides everything.
     pub seed: u64,
@@ -44,6 +46,8 @@ pub struct Run {
     pub scale: Scale,
     /// It ends after so many events.
     pub steps: Option<u64>,
+    /// The faults that there are; `None`: all kinds.
+    pub faults: Option<Vec<Fault>>,
     /// Whether what happens is printed as it happens.
     pub echo: bool,
 }
@@ -94,12 +98,12 @@ pub struct Violation {
 impl Run {
     /// The usual run of a seed.
     pub fn of(seed: u64) -> Self {
-        Self { seed, scale: Scale::Usual, steps: None, echo: false }
+        Self { seed, scale: Scale::Usual, steps: None, faults: None, echo: false }
     }
 
     /// Runs it to its end, or to the first violation.
     pub fn outcome(self) -> Outcome {
-        let plan = Plan::of(self.seed, self.scale);
+        let plan = Plan::of(self.seed, self.scale, self.faults.as_deref().unwrap_or(&Fault::ALL));
         let faults = plan.faults.iter().map(|planned| planned.fault).collect();
         World::new(plan, self).run(faults)
     }

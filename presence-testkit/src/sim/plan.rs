@@ -33,7 +33,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(seed: u64, scale: Scale) -> Self {
+    pub(super) fn of(seed: u64, scale: Scale, kinds: &[Fault]) -> Self {
         let mut dice = Dice::new(seed ^ 0x5eed_0f51);
         let limits = limits(&mut dice);
         let users = match scale {
@@ -60,11 +60,11 @@ impl Plan {
             users,
             tabs,
             rooms,
-            stream_max: dice.pick(&[10, 60, 10_000]),
-            window: dice.pick(&[4_096, 65_536, 1_000_000]),
+            stream_max: dice.pick(&[5, 60, 10_000]),
+            window: dice.pick(&[2_048, 65_536, 1_000_000]),
             pace: if let Scale::Usual = scale { dice.between(200, 1_500) } else { 6_000 },
             chaos,
-            faults: faults(&mut dice, chaos),
+            faults: if kinds.is_empty() { Vec::new() } else { faults(&mut dice, chaos, kinds) },
             limits: Arc::new(limits),
         }
     }
@@ -106,21 +106,24 @@ fn limits(dice: &mut Dice) -> Limits {
 }
 
 /// Faults of all kinds, some of them at the same time; lives of the server do not overlap.
-fn faults(dice: &mut Dice, chaos: u64) -> Vec<Planned> {
+fn faults(dice: &mut Dice, chaos: u64, kinds: &[Fault]) -> Vec<Planned> {
     let count = dice.between(3, 12);
     let mut faults: Vec<Planned> = Vec::new();
     for _ in 0..count {
-        let fault = dice.pick(&Fault::ALL);
+        let fault = dice.pick(kinds);
         let at = dice.between(2_000, chaos - 1_000);
         let lasts = match fault {
             // How long there is no server.
             fault if fault.ends_life() => dice.pick(&[200, 1_500, 6_000]),
             Fault::PausedServer => dice.between(100, 7_000),
             Fault::Starved => dice.between(50, 1_500),
+            Fault::Deaf => dice.between(3_000, 22_000),
             _ => dice.between(300, 12_000),
         };
         let until = (at + lasts).min(chaos);
-        let overlaps = |other: &Planned| other.fault.ends_life() && at <= other.until + 2_500 && other.at <= until + 2_500;
+        let overlaps = |other: &Planned| {
+            other.fault.ends_life() && at <= other.until + 2_500 && other.at <= until + 2_500
+        };
         if !(fault.ends_life() && faults.iter().any(overlaps)) {
             faults.push(Planned { at, until, fault, spread: dice.between(1, 4) as usize });
         }

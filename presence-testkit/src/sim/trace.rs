@@ -23,11 +23,8 @@ impl Trace {
     }
 
     pub(super) fn note(&mut self, now: u64, what: fmt::Arguments<'_>) {
-        let mut line = if self.tail.len() < TAIL {
-            String::new()
-        } else {
-            self.tail.pop_front().unwrap_or_default()
-        };
+        let mut line =
+            if self.tail.len() < TAIL { String::new() } else { self.tail.pop_front().unwrap_or_default() };
         line.clear();
         // Writing to a string does not fail.
         let _ = write!(line, "{:>4}.{:03} {what}", now / 1000, now % 1000);

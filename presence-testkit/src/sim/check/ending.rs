@@ -34,9 +34,8 @@ impl World {
     fn check_room(&mut self, room: usize) {
         let id = self.plan.rooms[room].clone();
         let here = self.tabs.iter().filter(|tab| tab.rooms.get(&room).is_some_and(|place| place.confirmed));
-        let expected: BTreeSet<(String, String)> = here
-            .map(|tab| (self.plan.users[tab.user].to_string(), tab.session.to_string()))
-            .collect();
+        let expected: BTreeSet<(String, String)> =
+            here.map(|tab| (self.plan.users[tab.user].to_string(), tab.session.to_string())).collect();
         let Some(truth) = self.read_room(&id) else { return };
         let users = truth.users.iter();
         let found: BTreeSet<(String, String)> = users
@@ -52,10 +51,13 @@ impl World {
         }
         let counts = (truth.total_active_users, truth.active_users.len(), truth.users.len());
         if counts.0 != counts.1 || counts.1 != counts.2 || truth.total_connections != found.len() {
-            return self.violate("P11", format_args!("{id} counts {counts:?} and {}", truth.total_connections));
+            return self
+                .violate("P11", format_args!("{id} counts {counts:?} and {}", truth.total_connections));
         }
         for tab in 0..self.tabs.len() {
-            let Some(place) = self.tabs[tab].rooms.get(&room).filter(|place| place.confirmed) else { continue };
+            let Some(place) = self.tabs[tab].rooms.get(&room).filter(|place| place.confirmed) else {
+                continue;
+            };
             if let Some(difference) = place.view.difference(&truth) {
                 return self.violate("P3", format_args!("tab {tab} in {id}: {difference}"));
             }
@@ -96,7 +98,10 @@ impl World {
         let open = server.connections.len();
         if ready != open {
             let links: Vec<u64> = server.connections.values().map(|open| open.link).collect();
-            self.violate("R3", format_args!("{ready} tabs are open, and {open} connections, of links {links:?}"));
+            self.violate(
+                "R3",
+                format_args!("{ready} tabs are open, and {open} connections, of links {links:?}"),
+            );
         }
     }
 
@@ -131,9 +136,8 @@ impl World {
             let user = self.plan.users[known.user].as_str();
             let place = &known.rooms[&room];
             let mine = place.view.users().get(user);
-            let mine = mine.and_then(|user| {
-                user.sessions.iter().find(|mine| mine.session_id == known.session.as_str())
-            });
+            let mine = mine
+                .and_then(|user| user.sessions.iter().find(|mine| mine.session_id == known.session.as_str()));
             let said = mine.and_then(|mine| mine.state.get("mark")).and_then(serde_json::Value::as_u64);
             if said != Some(place.marker) {
                 let said = format!("tab {tab} said {} in room {room}, and is shown {said:?}", place.marker);
@@ -169,7 +173,10 @@ impl World {
             let (before, after) = (self.checks.stands[room].clone(), self.stand(room));
             if before != after {
                 let id = self.plan.rooms[room].clone();
-                self.violate("P9", format_args!("{id} was at {before:?}, and is at {after:?} after repetitions"));
+                self.violate(
+                    "P9",
+                    format_args!("{id} was at {before:?}, and is at {after:?} after repetitions"),
+                );
             }
         }
         self.check_agreement();
@@ -201,7 +208,10 @@ impl World {
             return self.violate("P12", format_args!("the hub remembers somebody"));
         }
         if connections > 0 || left.iter().any(|left| *left != (0, 0, 0)) {
-            self.violate("P12", format_args!("left are {connections} connections, and in the shards {left:?}"));
+            self.violate(
+                "P12",
+                format_args!("left are {connections} connections, and in the shards {left:?}"),
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What must hold, named as the list of invariants names it. Checkers look while things happen, and at the end.
 
-pub(super) mod model;
 mod ending;
 mod letters;
+pub(super) mod model;
 mod moments;
 
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub(super) struct Checks {
     digests: BTreeMap<(usize, String, u64), String>,
     /// How far each receiver was in each stream, as written down.
     cursors: BTreeMap<(RoomId, UserId), u64>,
+    /// Where each receiver was when that was last looked at, for as long as the hub remembers them.
+    pub(super) receivers: BTreeMap<(RoomId, UserId), u64>,
     /// The newest message of each stream at the times when that changed.
     newest: BTreeMap<RoomId, Vec<(u64, u64)>>,
     /// Where rooms stood before everybody repeated themselves.

@@ -216,7 +216,8 @@ impl Model {
             for session in &member.sessions {
                 let who = (member.profile.id.clone(), session.id.clone());
                 let state = session.state.iter();
-                let state = state.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
+                let state =
+                    state.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect();
                 let behind = Behind::Nothing { until: now + session.grace.min(self.grace) };
                 let seat = Seat { behind, active: session.active, state };
                 self.sessions.entry(who.clone()).or_default();
@@ -240,7 +241,8 @@ impl Model {
                         return Err(("P1", format!("{room} says that {user} left, who was not there")));
                     }
                     if !self.emptied.remove(&(room.clone(), user.clone())) {
-                        let text = format!("{room} says that {user} left ({cause:?}), who has a session there");
+                        let text =
+                            format!("{room} says that {user} left ({cause:?}), who has a session there");
                         return Err(("P2", text));
                     }
                 }
@@ -293,22 +295,34 @@ impl Model {
                 };
                 if !same {
                     let (is, should) = (session.link, seat.behind);
-                    return Err(("P8", format!("{}/{} in {id} is {is:?}, should be {should:?}", who.0, who.1)));
+                    return Err((
+                        "P8",
+                        format!("{}/{} in {id} is {is:?}, should be {should:?}", who.0, who.1),
+                    ));
                 }
                 let state = session.state.iter();
                 let same = state.len() == seat.state.len()
-                    && state.zip(&seat.state).all(|(is, should)| **is.0 == **should.0 && is.1.as_str() == should.1);
+                    && state
+                        .zip(&seat.state)
+                        .all(|(is, should)| **is.0 == **should.0 && is.1.as_str() == should.1);
                 if !same {
                     let (is, should) = (&session.state, &seat.state);
-                    return Err(("R4", format!("{}/{} in {id} says {is:?}, should say {should:?}", who.0, who.1)));
+                    return Err((
+                        "R4",
+                        format!("{}/{} in {id} says {is:?}, should say {should:?}", who.0, who.1),
+                    ));
                 }
                 if session.active != seat.active {
-                    return Err(("P16", format!("{}/{} in {id} is active: {}", who.0, who.1, session.active)));
+                    return Err((
+                        "P16",
+                        format!("{}/{} in {id} is active: {}", who.0, who.1, session.active),
+                    ));
                 }
             }
         }
         if seen < seats.len() {
-            let there = |who: &Who| room.member(who.0.as_str()).and_then(|member| member.session(&who.1)).is_some();
+            let there =
+                |who: &Who| room.member(who.0.as_str()).and_then(|member| member.session(&who.1)).is_some();
             if let Some((who, seat)) = seats.iter().find(|(who, _)| !there(who)) {
                 let id_of = if let Behind::Connection(_) = seat.behind { "P6" } else { "P7" };
                 return Err((id_of, format!("{}/{} is not in {id} and should be: {seat:?}", who.0, who.1)));

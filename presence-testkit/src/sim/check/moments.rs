@@ -3,11 +3,12 @@
 use presence_core::error::CloseReason;
 use presence_core::id::RoomId;
 use presence_core::room::Movement;
+use serde_json::Value;
 
 use super::super::link::Flow;
+use super::super::millis;
 use super::super::tab::Phase;
 use super::super::world::World;
-use super::super::millis;
 use crate::wire::ServerMessage;
 
 /// What may pass between a cause and its effect beside the spans that limits name.
@@ -20,7 +21,9 @@ const LAG: u64 = 2_500;
 const SMALL: usize = 60;
 
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 impl World {
@@ -49,9 +52,8 @@ impl World {
         for movement in movements {
             if let Movement::Left { user, cause, .. } = movement {
                 self.trace.note(self.now, format_args!("{user} has left {room}: {cause:?}"));
-                let solid = (0..self.tabs.len()).find(|tab| {
-                    self.plan.users[self.tabs[*tab].user] == *user && self.is_solid(*tab, room)
-                });
+                let solid = (0..self.tabs.len())
+                    .find(|tab| self.plan.users[self.tabs[*tab].user] == *user && self.is_solid(*tab, room));
                 if let Some(tab) = solid {
                     self.violate("P6", format_args!("{user} has left {room}, and tab {tab} is there"));
                 }
@@ -87,20 +89,54 @@ impl World {
         let (tab, waited) = (link.tab, open.busy.map(|since| self.now - since));
         match reason {
             CloseReason::HeartbeatTimeout if innocent => {
-                self.violate("P6", format_args!("connection {id} of tab {tab} was alive and is taken for dead"));
+                self.violate(
+                    "P6",
+                    format_args!("connection {id} of tab {tab} was alive and is taken for dead"),
+                );
             }
             CloseReason::ProtocolAbused | CloseReason::RateLimitAbused | CloseReason::NotAuthorized
                 if innocent =>
             {
                 self.violate("L5", format_args!("connection {id} of tab {tab} is closed: {reason:?}"));
             }
-            CloseReason::SlowConsumer if waited.is_some_and(|waited| waited + 100 < millis(self.plan.limits.stall)) => {
+            CloseReason::SlowConsumer
+                if waited.is_some_and(|waited| waited + 100 < millis(self.plan.limits.stall)) =>
+            {
                 let mailbox = self.plan.limits.mailbox_max;
                 if mailbox > 100 {
                     self.violate("X1", format_args!("connection {id} had {waited:?} ms to read"));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// P15: when somebody was last seen is the server's time, and never goes back.
+    pub(in crate::sim) fn check_last_seen(&mut self, tab: usize, room: usize, message: &ServerMessage) {
+        if self.checks.clock_went_back {
+            return;
+        }
+        let told: Vec<(&str, i64)> = match message {
+            ServerMessage::CurrentUsers(snapshot) => {
+                snapshot.users.iter().map(|user| (user.id.as_str(), user.last_seen)).collect()
+            }
+            ServerMessage::UserJoined(joined) => vec![(joined.user.id.as_str(), joined.user.last_seen)],
+            ServerMessage::UserLeft(left) => vec![(left.user_id.as_str(), left.last_seen)],
+            _ => return,
+        };
+        let now = self.clock().wall.as_unix_millis();
+        let mut wrong = None;
+        // An older event of a replay is known already, and says what was so then.
+        let Some(place) = self.tabs[tab].rooms.get_mut(&room) else { return };
+        for (user, at) in told {
+            let known = place.seen.entry(user.to_owned()).or_insert(at);
+            if at < *known || at > now {
+                wrong = Some(format!("{user} was seen at {known}, and at {at}; it is {now}"));
+            }
+            *known = at;
+        }
+        if let Some(said) = wrong {
+            self.violate("P15", format_args!("tab {tab}: {said}"));
         }
     }
 
@@ -138,7 +174,10 @@ impl World {
         }
         let (key, text) = ((room, epoch.to_owned(), version), hash(&event.1));
         if *self.checks.events.entry(key).or_insert(text) != text {
-            self.violate("P10", format_args!("tab {tab} hears something else of version {version}: {}", event.1));
+            self.violate(
+                "P10",
+                format_args!("tab {tab} hears something else of version {version}: {}", event.1),
+            );
         }
     }
 
@@ -165,6 +204,7 @@ impl World {
         self.check_phantoms();
         self.check_views();
         self.check_stalls();
+        self.check_receivers();
     }
 
     /// P5, L2: nobody is counted who is long gone.
@@ -179,7 +219,10 @@ impl World {
                 let room = server.shards[server.shard_of(id)].shard.room(id);
                 let member = room.and_then(|room| room.member(who.0.as_str()));
                 if member.is_some_and(|member| member.session(who.1).is_some()) {
-                    phantom = Some(format!("{}/{} is in {id}, and was last there at {}", who.0, who.1, place.alive));
+                    phantom = Some(format!(
+                        "{}/{} is in {id}, and was last there at {}",
+                        who.0, who.1, place.alive
+                    ));
                 }
             }
         }
@@ -216,14 +259,20 @@ impl World {
     fn check_stalls(&mut self) {
         let Some(server) = &self.server else { return };
         let bound = millis(self.plan.limits.stall) + SLACK + self.lost_time;
-        let stuck = server.connections.iter().find(|(_, open)| {
-            !open.ending && open.busy.is_some_and(|since| since + bound < self.now)
-        });
+        let stuck = server
+            .connections
+            .iter()
+            .find(|(_, open)| !open.ending && open.busy.is_some_and(|since| since + bound < self.now));
         if let Some((id, open)) = stuck {
             let said = format!("connection {id} has not read since {:?}", open.busy);
             self.violate("X1", format_args!("{said}"));
         }
     }
+}
+
+/// Whether a text is this value, as JSON says it.
+fn says(text: &str, value: &Value) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|said| said == *value)
 }
 
 /// What a view has otherwise than the room.
@@ -235,14 +284,20 @@ fn difference(room: &presence_core::room::Room, view: &crate::view::View) -> Opt
         let id = member.profile.id.as_str();
         let Some(seen) = view.users().get(id) else { return Some(format!("it does not see {id}")) };
         if seen.connection_count != member.sessions.len() {
-            return Some(format!("{id} has {} sessions, and it sees {}", member.sessions.len(), seen.connection_count));
+            return Some(format!(
+                "{id} has {} sessions, and it sees {}",
+                member.sessions.len(),
+                seen.connection_count
+            ));
         }
         for session in &member.sessions {
             let known = seen.sessions.iter().find(|known| known.session_id == session.id.as_str());
             let Some(known) = known else { return Some(format!("it does not see {id}/{}", session.id)) };
             let state = session.state.iter();
             let same = state.len() == known.state.len()
-                && state.zip(&known.state).all(|(is, seen)| **is.0 == **seen.0 && is.1.as_str() == seen.1.to_string());
+                && state
+                    .zip(&known.state)
+                    .all(|(is, seen)| **is.0 == **seen.0 && says(is.1.as_str(), seen.1));
             if !same || known.active != session.active {
                 return Some(format!("{id}/{} is {:?}, and it sees {known:?}", session.id, session.state));
             }

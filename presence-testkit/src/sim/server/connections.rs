@@ -6,8 +6,11 @@ use std::sync::Arc;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::frame::{Frame, FrameKind};
 use presence_core::id::{ConnectionId, Generation, RoomId, SessionId};
+use presence_core::planted::{self, Bug};
 use presence_core::port::transport::{Departure, Incoming, Sent, Silence};
-use presence_core::session::{Delivery, Opening, OwnEntry, Proof, Session, SessionOutput, StreamCommand};
+use presence_core::session::{
+    Delivery, Opening, OwnEntry, Proof, Session, SessionOutput, StreamCommand, StreamDelivery,
+};
 use presence_core::shard::{Detach, ShardInput};
 
 use super::super::agenda::Event;
@@ -57,7 +60,6 @@ impl World {
         let session = Session::open(now, opening, Arc::clone(&self.plan.limits));
         let connection = Connection {
             session,
-            generation,
             link: link_id,
             user: None,
             deliveries: Vec::new(),
@@ -71,6 +73,7 @@ impl World {
             closing: None,
             ending: false,
             scheduled: false,
+            syncing: false,
         };
         server.connections.insert(id, connection);
         self.trace.note(self.now, format_args!("link {link_id} is connection {id}"));
@@ -152,7 +155,7 @@ impl World {
             }
             // What a shard has answered comes before what its rooms have said since.
             let answered = self.open(id).is_some_and(|open| !open.deliveries.is_empty());
-            if !answered && self.write(id) {
+            if (!answered || planted::is(Bug::EventsBeforeAnswers)) && self.write(id) {
                 continue;
             }
             self.arm(id);
@@ -308,7 +311,10 @@ impl World {
                 }
             }
             StreamCommand::Fetch(fetch) => self.send_errand(id, Errand::Fetch(fetch)),
-            StreamCommand::Sync(sync) => self.send_errand(id, Errand::Sync(sync)),
+            StreamCommand::Sync(sync) => {
+                open.syncing = true;
+                self.send_errand(id, Errand::Sync(sync));
+            }
             StreamCommand::Redelivered(_) => {}
         }
     }
@@ -326,6 +332,8 @@ impl World {
         if frames.is_empty() {
             return open.session.has_outputs();
         }
+        let syncing = open.syncing;
+        self.check_written(id, syncing, &frames);
         for frame in &frames {
             for message in frame.messages() {
                 self.send(link, Way::Down, Packet::Text(message.text().clone()));
@@ -365,6 +373,9 @@ impl World {
         let open = self.open(id)?;
         if open.news || open.timer || open.drain.is_some() {
             for delivery in std::mem::take(&mut open.deliveries) {
+                if let Delivery::Stream(StreamDelivery::Synced(_)) = delivery {
+                    open.syncing = false;
+                }
                 open.session.handle_delivery(delivery);
             }
             if let Some(retry_after) = open.drain.take() {

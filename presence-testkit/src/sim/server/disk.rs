@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use presence_core::id::{RoomId, UserId};
+use presence_core::planted::{self, Bug};
 use presence_core::port::store::{Appended, Gap, GapReason, Page, PageLimits, Standing};
 use presence_core::stream::{MessageId, NewMessage, Seq, StoredMessage};
 
@@ -73,7 +74,8 @@ impl Disk {
                 Wrote::Stands(Standing { cursor: Seq::new(cursor), head: Seq::new(newest) })
             }
             Write::Unsubscribe(room, user) => {
-                if let Some(stream) = self.streams.get_mut(&room).filter(|stream| !stream.members.contains(&user))
+                if let Some(stream) =
+                    self.streams.get_mut(&room).filter(|stream| !stream.members.contains(&user))
                 {
                     stream.cursors.remove(&user);
                 }
@@ -94,7 +96,9 @@ impl Disk {
 
     fn append(&mut self, message: NewMessage) -> Wrote {
         let key = (message.sender.clone(), message.id.clone());
-        if let Some((room, seq, body)) = self.ids.get(&key) {
+        if let Some((room, seq, body)) = self.ids.get(&key)
+            && !planted::is(Bug::NoDeduplication)
+        {
             if (room, body) != (&message.room, &message.body) {
                 return Wrote::Conflict;
             }

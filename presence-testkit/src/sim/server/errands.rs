@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::{Frame, Message};
 use presence_core::id::RoomId;
+use presence_core::planted::{self, Bug};
 use presence_core::port::store::{Appended, Page, PageLimits};
 use presence_core::session::{Delivery, StreamDelivery, Sync, Synced};
 use presence_core::stream::{Fetch, Fetched, Purpose, Seq, StoredMessage, Told};
@@ -113,8 +114,11 @@ impl World {
                     return self.deliver(connection, Delivery::Refused { error, reference });
                 };
                 let (Appended::New { seq } | Appended::Again { seq, .. }) = appended;
-                self.trace.note(self.now, format_args!("{} of {} is {seq} in {}", message.id, message.sender, message.room));
-                if !presence_core::planted::is("ack before write") {
+                self.trace.note(
+                    self.now,
+                    format_args!("{} of {} is {seq} in {}", message.id, message.sender, message.room),
+                );
+                if !planted::is(Bug::AckBeforeWrite) {
                     self.say_kept(connection, &message, seq, &reference);
                 }
                 if let Appended::New { seq } = appended {
@@ -155,10 +159,11 @@ fn fetched(fetch: Fetch, page: &Page) -> Fetched {
         Purpose::Again { to } => to,
     };
     let mut out: Vec<Message> = Vec::new();
-    if fetch.purpose == Purpose::New {
+    if fetch.purpose == Purpose::New && !planted::is(Bug::DroppedUntold) {
         out.extend(page.gaps.iter().map(|gap| wire::messages_dropped(&fetch.room, gap)));
     }
-    let messages: Vec<&StoredMessage> = page.messages.iter().take_while(|stored| stored.seq <= limit).collect();
+    let messages: Vec<&StoredMessage> =
+        page.messages.iter().take_while(|stored| stored.seq <= limit).collect();
     let last = messages.last().map(|stored| stored.seq);
     out.extend(messages.into_iter().map(wire::stream_message));
     let frame = (!out.is_empty()).then(|| Frame::new(out));
@@ -172,8 +177,11 @@ fn fetched(fetch: Fetch, page: &Page) -> Fetched {
 /// One answer's worth of what a client does not have.
 fn collect(disk: &Disk, sync: &Sync, items_max: usize, at: presence_core::time::WallTime) -> SyncResult {
     let mut items = sync.request.limit.unwrap_or(items_max).min(items_max);
-    let mut places: BTreeMap<RoomId, Option<Seq>> = sync.present.iter().map(|room| (room.clone(), None)).collect();
-    places.extend(disk.standings(&sync.user).into_iter().map(|(room, standing, _)| (room, Some(standing.cursor))));
+    let mut places: BTreeMap<RoomId, Option<Seq>> =
+        sync.present.iter().map(|room| (room.clone(), None)).collect();
+    places.extend(
+        disk.standings(&sync.user).into_iter().map(|(room, standing, _)| (room, Some(standing.cursor))),
+    );
     let mut result = SyncResult { at, ..SyncResult::default() };
     for (room, cursor) in places {
         let own = sync.request.cursors.iter().find(|(known, _)| *known == room).map(|(_, place)| *place);
@@ -192,7 +200,7 @@ fn collect(disk: &Disk, sync: &Sync, items_max: usize, at: presence_core::time::
         let end = end_of(&page, place);
         items -= page.messages.len().min(items);
         result.more |= page.more;
-        let gaps = page.gaps.into_iter().filter(|gap| gap.to <= end);
+        let gaps = page.gaps.into_iter().filter(|gap| gap.to <= end && !planted::is(Bug::DroppedUntold));
         result.dropped.extend(gaps.map(|gap| (room.clone(), gap)));
         result.messages.extend(page.messages);
         result.cursors.push((room, end));

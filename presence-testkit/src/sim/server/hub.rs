@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use presence_core::frame::Frame;
 use presence_core::id::{ConnectionId, RoomId, UserId};
+use presence_core::planted::{self, Bug};
 use presence_core::port::store::{Appended, Durability, Standing};
 use presence_core::session::{Publish, StreamDelivery, beyond};
 use presence_core::shard::Detach;
@@ -209,9 +210,12 @@ impl World {
         let Some(hub) = self.hub() else { return };
         let Some(seats) = hub.streams.get_mut(room) else { return };
         seats.awaited.remove(user);
-        if seats.receivers.remove(user).is_none() || member {
+        let removed = seats.receivers.remove(user);
+        self.checks.receivers.remove(&(room.clone(), user.clone()));
+        if removed.is_none() || member {
             return;
         }
+        let Some(hub) = self.hub() else { return };
         if let Some(seq) = hub.dirty.remove(&(room.clone(), user.clone())) {
             self.join_line(Write::Acknowledge(room.clone(), user.clone(), seq), Then::Nothing);
         }
@@ -263,7 +267,7 @@ impl World {
             correlation: "c".into(),
             at: now.wall,
         };
-        if presence_core::planted::is("ack before write") {
+        if planted::is(Bug::AckBeforeWrite) {
             self.acknowledge_unwritten(connection, &message, &publish.reference);
         }
         let then = Then::Message { connection, id, reference: publish.reference };
@@ -366,13 +370,8 @@ impl World {
         seq: Seq,
         reference: &Reference,
     ) {
-        let kept = Kept {
-            id: &message.id,
-            room: &message.room,
-            seq,
-            at: message.at,
-            durability: Durability::Disk,
-        };
+        let kept =
+            Kept { id: &message.id, room: &message.room, seq, at: message.at, durability: Durability::Disk };
         let frame = Frame::one(wire::message_ack(kept, reference));
         let room = message.room.clone();
         self.deliver(connection, Delivery::Stream(StreamDelivery::Kept { room, seq, frame }));
@@ -391,7 +390,10 @@ impl World {
         seats.fresh_since = at;
         let tail = seats.tail.get_or_insert_with(|| Tail::after(head)).clone();
         let frame = Frame::one(wire::stream_message(&stored));
-        tail.append(TailMessage { seq, frame, from: Some(from), expires: now.at + limits.message_age_max }, &limits);
+        tail.append(
+            TailMessage { seq, frame, from: Some(from), expires: now.at + limits.message_age_max },
+            &limits,
+        );
         let own = seats.receivers.get(&sender).cloned();
         let listeners: Vec<(u64, Listener)> =
             seats.listeners.iter().map(|(connection, listener)| (*connection, listener.clone())).collect();
@@ -449,7 +451,9 @@ impl World {
         hub.arrived.insert(connection);
         for (room, standing, member) in self.disk.standings(&user) {
             let until = self.now + super::super::millis(self.plan.limits.grace);
-            let Some(seats) = self.hub().map(|hub| hub.streams.entry(room.clone()).or_default()) else { return };
+            let Some(seats) = self.hub().map(|hub| hub.streams.entry(room.clone()).or_default()) else {
+                return;
+            };
             seats.head = seats.head.max(standing.head);
             if standing.cursor < standing.head || !member {
                 let new = || Receiver::new(standing.cursor, standing.head);

@@ -110,6 +110,7 @@ impl World {
     pub(in super::super) fn end_server(&mut self, kernel_lives: bool) {
         let all = kernel_lives && self.dice.one_in(2);
         self.lose_line(all);
+        self.checks.receivers.clear();
         let Some(server) = self.server.take() else { return };
         self.trace.note(self.now, format_args!("life {} is over", server.life));
         self.counts.lives += 1;

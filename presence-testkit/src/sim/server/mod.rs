@@ -53,7 +53,6 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: Session,
-    pub(super) generation: Generation,
     pub(super) link: u64,
     /// Whose it is, once that is known.
     pub(super) user: Option<UserId>,
@@ -69,6 +68,8 @@ pub(super) struct Connection {
     closing: Option<CloseReason>,
     pub(super) ending: bool,
     scheduled: bool,
+    /// The store has been asked what its client does not have.
+    syncing: bool,
 }
 
 /// Something that a connection does before anything else.
@@ -89,6 +90,13 @@ impl Server {
         self.hub.streams.values().all(|seats| seats.is_quiet())
     }
 
+    /// Where each receiver of each stream is, as the hub has it.
+    pub(super) fn receivers(&self) -> impl Iterator<Item = (&presence_core::id::RoomId, &UserId, u64)> {
+        self.hub.streams.iter().flat_map(|(room, seats)| {
+            seats.receivers.iter().map(move |(user, receiver)| (room, user, receiver.acked().number()))
+        })
+    }
+
     /// Whether the hub knows what a connection's user receives.
     pub(super) fn hub_knows(&self, connection: u64) -> bool {
         self.hub.arrived.contains(&connection)
@@ -101,7 +109,8 @@ impl Server {
 
     /// The shard that a room is in.
     pub(super) fn shard_of(&self, room: &presence_core::id::RoomId) -> usize {
-        let hash = room.as_str().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
+        let hash =
+            room.as_str().bytes().fold(7_usize, |hash, byte| hash.wrapping_mul(31) ^ usize::from(byte));
         hash % self.shards.len()
     }
 }

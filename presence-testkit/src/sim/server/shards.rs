@@ -82,7 +82,8 @@ impl World {
 
     /// What a shard wants done.
     pub(in super::super) fn carry_out_all(&mut self, shard: usize) {
-        while let Some(output) = self.server.as_mut().and_then(|server| server.shards[shard].shard.poll_output())
+        while let Some(output) =
+            self.server.as_mut().and_then(|server| server.shards[shard].shard.poll_output())
         {
             self.carry_out_of_shard(shard, output);
         }

@@ -78,7 +78,8 @@ impl World {
     /// Whether the server has read what the user receives.
     fn is_known_to_streams(&self, tab: usize) -> bool {
         let link = self.tabs[tab].link.and_then(|link| self.links.get(&link));
-        let (Some((life, connection)), Some(server)) = (link.and_then(|link| link.server), &self.server) else {
+        let (Some((life, connection)), Some(server)) = (link.and_then(|link| link.server), &self.server)
+        else {
             return false;
         };
         server.life == life && server.hub_knows(connection)

@@ -6,6 +6,7 @@ use super::super::agenda::Event;
 use super::super::link::{Packet, Way};
 use super::super::world::World;
 use super::{Asked, Phase};
+use crate::view::Applied;
 use crate::wire::{Refusal, ServerMessage};
 
 impl World {
@@ -117,6 +118,7 @@ impl World {
             return self.violate("S1", format_args!("tab {tab} hears of {room}, which it never entered"));
         };
         let seen = place.view.apply(message);
+        let is_new = matches!(seen, Ok(Applied::Changed));
         let answers = match message {
             ServerMessage::CurrentUsers(snapshot) => snapshot.reference.as_ref(),
             ServerMessage::Synced(synced) => synced.reference.as_ref(),
@@ -129,6 +131,9 @@ impl World {
             let said = violation.to_string();
             let id = said.split(':').next().unwrap_or_default().to_owned();
             return self.violate(&id, format_args!("tab {tab} in {room}: {said}"));
+        }
+        if is_new {
+            self.check_last_seen(tab, number, message);
         }
         self.check_same(tab, number, message);
     }
@@ -164,10 +169,8 @@ impl World {
             (Some(Asked::SyncAll), "busy" | "unavailable") => self.sync_all_refused(tab),
             (Some(Asked::TooMuch), "conflict" | "not_found" | "unavailable") => {}
             (_, "busy" | "not_joined") => {}
-            (asked, code) => self.violate(
-                "wire",
-                format_args!("tab {tab} is refused {asked:?}: {code}, {}", refusal.message),
-            ),
+            (asked, code) => self
+                .violate("wire", format_args!("tab {tab} is refused {asked:?}: {code}, {}", refusal.message)),
         }
     }
 }

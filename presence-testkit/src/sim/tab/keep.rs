@@ -34,7 +34,9 @@ impl World {
         let known = &self.tabs[tab];
         match known.phase {
             Phase::Away { until } if until <= self.now => self.connect(tab),
-            Phase::Connecting { since } if since + CONNECTING <= self.now => self.give_up(tab, "no connection"),
+            Phase::Connecting { since } if since + CONNECTING <= self.now => {
+                self.give_up(tab, "no connection")
+            }
             Phase::Open { since } if since + CONNECTING + 5_000 <= self.now => self.give_up(tab, "no hello"),
             Phase::Ready if known.heard + silence <= self.now && !known.deaf => self.give_up(tab, "silence"),
             Phase::Ready => {
@@ -72,8 +74,7 @@ impl World {
             if self.dice.one_in(6) {
                 new.lag = self.dice.between(50, 900);
             }
-            new.healthy =
-                new.open && new.lag < 400 && !known.paused && !known.deaf && known.slow.is_none();
+            new.healthy = new.open && new.lag < 400 && !known.paused && !known.deaf && known.slow.is_none();
             self.links.insert(link, new);
             self.trace.note(self.now, format_args!("tab {tab} connects by link {link}"));
             self.send(link, Way::Up, Packet::Connect);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::world::World;
 use super::{Asked, Phase, Syncing};
+use crate::inbox::Misdelivery;
 use crate::wire::{Ack, ServerMessage};
 
 /// How long a tab waits for the answer to a message before it sends it again.
@@ -17,6 +18,11 @@ pub(in super::super) struct Letter {
     /// A room, or somebody's inbox.
     pub(in super::super) room: String,
     pub(in super::super) fate: Fate,
+    /// When it was first sent, and how often since.
+    pub(in super::super) begun: u64,
+    pub(in super::super) sendings: u32,
+    /// When it was first known to be kept.
+    pub(in super::super) answered: Option<u64>,
     sent: u64,
 }
 
@@ -127,7 +133,15 @@ impl World {
         };
         let known = &mut self.tabs[tab];
         let id = format!("m{tab}-{}", known.letters.len());
-        known.letters.push(Letter { id, room, fate: Fate::Unknown, sent: 0 });
+        known.letters.push(Letter {
+            id,
+            room,
+            fate: Fate::Unknown,
+            begun: self.now,
+            sendings: 0,
+            answered: None,
+            sent: 0,
+        });
         let last = known.letters.len() - 1;
         self.send_letter(tab, last);
     }
@@ -137,8 +151,10 @@ impl World {
         let now = self.now;
         let letter = &mut self.tabs[tab].letters[index];
         letter.sent = now;
+        letter.sendings += 1;
         let Letter { id, room, .. } = letter;
-        let text = format!(r#"{{"type":"message","room":"{room}","id":"{id}","data":"{id}","ref":{reference}}}"#);
+        let text =
+            format!(r#"{{"type":"message","room":"{room}","id":"{id}","data":"{id}","ref":{reference}}}"#);
         self.say(tab, text);
     }
 
@@ -181,6 +197,7 @@ impl World {
 
     /// Something about messages has come.
     pub(super) fn hear_of_letters(&mut self, tab: usize, message: &ServerMessage) {
+        self.check_addressee(tab, message);
         let limit = 1 + self.plan.limits.redeliveries_max;
         let known = &mut self.tabs[tab];
         // What is new is not applied past a hole: the answer to the sync will bring it.
@@ -197,7 +214,12 @@ impl World {
             known.inbox.leave(&created.room);
         }
         if let Err(wrong) = known.inbox.apply(message) {
-            return self.violate("M2", format_args!("tab {tab}: {wrong}"));
+            let invariant = match wrong {
+                Misdelivery::Gap { .. } => "M7",
+                Misdelivery::Again { .. } => "M2",
+                Misdelivery::Shape(_) => "wire",
+            };
+            return self.violate(invariant, format_args!("tab {tab}: {wrong}"));
         }
         match message {
             ServerMessage::Ack(ack) => {
@@ -239,6 +261,27 @@ impl World {
         }
     }
 
+    /// S1: nobody gets what was said where they are not, and never were.
+    fn check_addressee(&mut self, tab: usize, message: &ServerMessage) {
+        let ServerMessage::MessageCreated(created) = message else { return };
+        let known = &self.tabs[tab];
+        let user = self.plan.users[known.user].clone();
+        let entered = self
+            .tabs
+            .iter()
+            .filter(|tab| tab.user == known.user)
+            .any(|tab| tab.rooms.keys().any(|room| self.plan.rooms[*room].as_str() == created.room));
+        let member = self
+            .plan
+            .rosters
+            .iter()
+            .any(|(room, members)| room.as_str() == created.room && members.contains(&user));
+        let own = created.room.strip_prefix('@') == Some(user.as_str());
+        if !entered && !member && !own {
+            self.violate("S1", format_args!("tab {tab} of {user} gets a message of {}", created.room));
+        }
+    }
+
     /// A message of the tab is kept.
     fn answered(&mut self, tab: usize, ack: &Ack) {
         let Some(letter) = self.tabs[tab].letters.iter_mut().find(|letter| letter.id == ack.id) else {
@@ -249,7 +292,10 @@ impl World {
                 let id = letter.id.clone();
                 return self.violate("M4", format_args!("{id} is at {seq}, and at {}", ack.seq));
             }
-            _ => letter.fate = Fate::Kept(ack.seq),
+            _ => {
+                letter.fate = Fate::Kept(ack.seq);
+                letter.answered.get_or_insert(self.now);
+            }
         }
         let sender = self.plan.users[self.tabs[tab].user].clone();
         let kept = self.disk.place_of(&sender, &ack.id);

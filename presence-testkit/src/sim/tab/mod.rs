@@ -81,6 +81,8 @@ pub(super) struct Place {
     unsaid: bool,
     /// When the server could last have known that it is there.
     pub(super) alive: u64,
+    /// When others were last seen, as it was last told.
+    pub(super) seen: BTreeMap<String, i64>,
 }
 
 /// Whether a tab knows what it does not have.
@@ -138,6 +140,11 @@ impl Tab {
     fn lose(&mut self, phase: Phase) {
         (self.phase, self.link) = (phase, None);
         self.rooms.values_mut().for_each(|place| place.confirmed = false);
+    }
+
+    /// Whether something that must be refused was not answered.
+    pub(super) fn waits_for_refusal(&self) -> bool {
+        self.asked.values().any(|asked| *asked == Asked::TooMuch)
     }
 
     fn ask(&mut self, asked: Asked) -> u64 {
