@@ -9,6 +9,7 @@ mod loadtest;
 mod metadata;
 mod mutants;
 mod provide;
+mod sim;
 mod supply;
 mod test;
 mod tidy;
@@ -22,6 +23,7 @@ cargo xtask <command>
   test        all checks, as CI runs them
   loadtest    a server under load, measured and checked; --help says more
   instructions  what the most frequent work costs, counted and compared
+  sim         seeds of the simulator; --help says more
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(),
         Some("loadtest") => loadtest::run(&arguments[1..]),
         Some("instructions") => instructions::run(&arguments[1..]),
+        Some("sim") => sim::run(&arguments[1..]),
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),

@@ -10,6 +10,7 @@ use crate::client;
 use crate::instructions;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path, provide};
+use crate::sim;
 
 /// One check: what it is called, and the command that repeats it.
 pub(crate) struct Step {
@@ -123,6 +124,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
+    steps.push(Step::cargo("simulator", &sim::command("--seeds 300 --planted")));
     steps.push(Step { needs: instructions::NEEDS, ..Step::cargo("instructions", "xtask instructions") });
     steps.push(Step {
         needs: DEPLOY,
