@@ -48,6 +48,8 @@ pub struct Run {
     pub steps: Option<u64>,
     /// The faults that there are; `None`: all kinds.
     pub faults: Option<Vec<Fault>>,
+    /// Whether what the server's own checks find counts, too.
+    pub own_audit: bool,
     /// Whether what happens is printed as it happens.
     pub echo: bool,
 }
@@ -98,7 +100,7 @@ pub struct Violation {
 impl Run {
     /// The usual run of a seed.
     pub fn of(seed: u64) -> Self {
-        Self { seed, scale: Scale::Usual, steps: None, faults: None, echo: false }
+        Self { seed, scale: Scale::Usual, steps: None, faults: None, own_audit: true, echo: false }
     }
 
     /// Runs it to its end, or to the first violation.

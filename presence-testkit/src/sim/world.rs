@@ -159,6 +159,11 @@ impl World {
         self.now = until;
     }
 
+    /// Whether it counts what the server says of itself.
+    pub(super) fn counts_own_audit(&self) -> bool {
+        self.run.own_audit
+    }
+
     /// Whether this run has ended before its end.
     pub(super) fn is_over(&self) -> bool {
         self.violation.is_some() || self.run.steps.is_some_and(|steps| self.counts.events >= steps)

@@ -140,6 +140,14 @@ impl World {
         }
     }
 
+    /// The server has found something itself that is not as it must be.
+    pub(in crate::sim) fn own_up(&mut self, violation: &presence_core::audit::Violation) {
+        if self.counts_own_audit() {
+            let (room, found) = (&violation.room, &violation.found);
+            self.violate(violation.invariant.id(), format_args!("the server says of {room:?}: {found}"));
+        }
+    }
+
     /// P10, C6: everybody hears the same.
     pub(in crate::sim) fn check_same(&mut self, tab: usize, room: usize, message: &ServerMessage) {
         let view = &self.tabs[tab].rooms[&room].view;

@@ -315,6 +315,7 @@ impl World {
                 open.syncing = true;
                 self.send_errand(id, Errand::Sync(sync));
             }
+            StreamCommand::Violated(violation) => self.own_up(&violation),
             StreamCommand::Redelivered(_) => {}
         }
     }

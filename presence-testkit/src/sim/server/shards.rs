@@ -10,6 +10,9 @@ use super::super::world::World;
 /// Inputs that are taken in before anything is handed out, at most.
 const BATCH: u64 = 256;
 
+/// Members that a shard's own walk looks at after each turn.
+const AUDITED: usize = 16;
+
 impl World {
     /// Puts something into a shard's inbox. Gives it back if that is full.
     pub(super) fn put(
@@ -61,6 +64,7 @@ impl World {
             task.shard.handle_input(now, input);
         }
         task.shard.handle_timeout(now);
+        task.shard.audit(now, AUDITED);
         task.model.pass(now.at);
         let waiting = std::mem::take(&mut task.waiting);
         let more = !task.inbox.is_empty();
@@ -130,6 +134,7 @@ impl World {
                 }
             }
             ShardOutput::Moved { room, movements, .. } => self.check_movements(shard, &room, &movements),
+            ShardOutput::Violated(violation) => self.own_up(&violation),
             ShardOutput::Closed { room } => {
                 task.listeners.remove(&room);
             }

@@ -201,11 +201,16 @@ impl World {
         let limit = 1 + self.plan.limits.redeliveries_max;
         let known = &mut self.tabs[tab];
         // What is new is not applied past a hole: the answer to the sync will bring it.
-        if let ServerMessage::MessageCreated(created) = message
+        let first = match message {
+            ServerMessage::MessageCreated(created) => Some((&created.room, created.seq)),
+            ServerMessage::MessagesDropped(dropped) => Some((&dropped.room, dropped.from_seq)),
+            _ => None,
+        };
+        if let Some((room, first)) = first
             && known.syncing != Syncing::No
-            && created.seq > known.inbox.stream_place(&created.room) + 1
+            && first > known.inbox.stream_place(room) + 1
         {
-            known.inbox.leave(&created.room);
+            known.inbox.leave(room);
             return;
         }
         if let ServerMessage::MessageCreated(created) = message
