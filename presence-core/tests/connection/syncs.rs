@@ -4,7 +4,7 @@ use presence_core::error::{CommandError, ErrorCode};
 use presence_core::feed::Feed;
 use presence_core::frame::Frame;
 use presence_core::session::{SessionOutput, StreamCommand, StreamDelivery, Sync, Synced};
-use presence_core::stream::Seq;
+use presence_core::stream::{Seq, Told};
 
 use crate::client::{Client, Stream, frame, room, user};
 
@@ -20,8 +20,10 @@ fn asked(client: &mut Client, text: &str) -> Sync {
 }
 
 fn answered(answer: Result<Frame, CommandError>, places: &[(&str, u64)]) -> StreamDelivery {
-    let places = places.iter().map(|(name, place)| (room(name), Seq::new(*place))).collect();
-    StreamDelivery::Synced(Box::new(Synced { answer, places, reference: None }))
+    let told = |(name, to): &(&str, u64)| Told { room: room(name), from: Seq::default(), to: Seq::new(*to) };
+    let places = places.iter().map(told).collect();
+    let sync = Box::new(asked(&mut Client::ann(), r#"{"type":"sync"}"#));
+    StreamDelivery::Synced(Box::new(Synced { answer, places, sync }))
 }
 
 #[test]
@@ -29,8 +31,8 @@ fn a_sync_says_who_asks_where_they_are_and_what_they_have() {
     let mut client = Client::ann_in(&["doc-*"]);
     client.enters("doc-1");
     let text = r#"{"type":"sync","since":5,"cursors":{"doc-1":3,"@ann":0},"limit":7,"ref":"r"}"#;
-    let Sync { user: who, rooms, present, request, reference } = asked(&mut client, text);
-    assert_eq!((&who, present), (&user("ann"), vec![room("doc-1")]));
+    let Sync { user: who, rooms, present, sent, request, reference } = asked(&mut client, text);
+    assert_eq!((&who, present, sent), (&user("ann"), vec![room("doc-1")], vec![]));
     assert!(rooms.allow(&who, &room("doc-2")) && !rooms.allow(&who, &room("team")));
     let mut cursors = request.cursors;
     cursors.sort_unstable();
