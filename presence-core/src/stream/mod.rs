@@ -5,11 +5,13 @@
 //! what one connection has been sent, and what goes again. All else is in the store.
 
 mod courier;
+mod fetch;
 mod message;
 mod receiver;
 mod tail;
 
-pub use courier::{Acknowledged, Courier, Fetch, Fetched, Opened, Purpose, Told};
+pub use courier::{Acknowledged, Courier, Opened};
+pub use fetch::{Fetch, Fetched, Purpose, Told};
 pub use message::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 pub use receiver::Receiver;
 pub use tail::{Found, Tail, TailMessage, TailReader};
