@@ -287,7 +287,8 @@ fn stream_wish(command: &StreamCommand) -> String {
     match command {
         StreamCommand::Listen { room, after: None } => format!("listen to {room}"),
         StreamCommand::Listen { room, after: Some(after) } => format!("listen to {room} after {after}"),
-        StreamCommand::Leave { room, sent: _ } => format!("do not listen to {room}"),
+        StreamCommand::Leave { room, sent: None } => format!("do not listen to {room}"),
+        StreamCommand::Leave { room, sent: Some(sent) } => format!("do not listen to {room} after {sent}"),
         StreamCommand::Publish(publish) => {
             format!("publish {} in {} ({:?})", publish.id, publish.room, publish.standing)
         }

@@ -3,8 +3,10 @@
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::feed::Feed;
 use presence_core::frame::Frame;
+use presence_core::rights::Rooms;
 use presence_core::session::{SessionOutput, StreamCommand, StreamDelivery, Sync, Synced};
 use presence_core::stream::{Seq, Told};
+use presence_core::wire::SyncRequest;
 
 use crate::client::{Client, Stream, frame, room, user};
 
@@ -20,10 +22,19 @@ fn asked(client: &mut Client, text: &str) -> Sync {
 }
 
 fn answered(answer: Result<Frame, CommandError>, places: &[(&str, u64)]) -> StreamDelivery {
-    let told = |(name, to): &(&str, u64)| Told { room: room(name), from: Seq::default(), to: Seq::new(*to) };
-    let places = places.iter().map(told).collect();
-    let sync = Box::new(asked(&mut Client::ann(), r#"{"type":"sync"}"#));
-    StreamDelivery::Synced(Box::new(Synced { answer, places, sync }))
+    let request = SyncRequest::default();
+    let (present, sent) = (Vec::new(), Vec::new());
+    let sync = Sync { user: user("ann"), rooms: Rooms::Every, present, sent, request, reference: None };
+    let told = |(name, to): &(&str, u64)| told(name, 0, *to);
+    StreamDelivery::Synced(Box::new(Synced {
+        answer,
+        places: places.iter().map(told).collect(),
+        sync: Box::new(sync),
+    }))
+}
+
+fn told(name: &str, from: u64, to: u64) -> Told {
+    Told { room: room(name), from: Seq::new(from), to: Seq::new(to) }
 }
 
 #[test]
@@ -105,4 +116,36 @@ fn what_a_sync_has_told_of_a_stream_is_forgotten_when_that_is_for_others() {
         client.is_let_in(name, entry, &Feed::new());
         assert_eq!(client.wants(), [wanted]);
     }
+}
+
+/// M10: what a sync has brought counts as sent, also of a room in which another tab is and this one is not.
+#[test]
+fn what_a_sync_has_brought_may_be_acknowledged() {
+    let mut client = Client::ann();
+    client.says(r#"{"type":"sync"}"#);
+    client.gets_of_streams(answered(Ok(frame("answer")), &[("doc", 9)]));
+    for (seq, wanted) in [(9, "doc is read up to 9"), (10, "doc is read up to 10, if that may be")] {
+        assert_eq!(client.says(&format!(r#"{{"type":"ack","room":"doc","seq":{seq}}}"#)), [wanted]);
+    }
+}
+
+/// M9, M12: what a sync tells joins on to what was sent. Where a stream was opened meanwhile that it does not join on to, it is
+/// asked again, and the client hears of it once.
+#[test]
+fn a_sync_skips_nothing_that_a_connection_has_yet_to_be_sent() {
+    let mut client = Client::ann();
+    client.gets_of_streams(Stream::of("doc", 9).opened(2));
+    let sync = asked(&mut client, r#"{"type":"sync","cursors":{"named":5}}"#);
+    assert_eq!(sync.sent, [(room("doc"), Seq::new(2))]);
+    client.gets_of_streams(Stream::of("team", 9).opened(4));
+    let answer = |sync: Sync, from: u64| {
+        let places = vec![told("doc", 2, 9), told("team", from, 9)];
+        StreamDelivery::Synced(Box::new(Synced { answer: Ok(frame("answer")), places, sync: Box::new(sync) }))
+    };
+    assert_eq!(client.gets_of_streams(answer(sync.clone(), 7)), ["sync of ann"]);
+    assert!(client.reads().is_empty());
+    assert_eq!(client.says(r#"{"type":"sync"}"#), ["refused: Busy"], "the first is under way");
+    client.reads();
+    assert!(client.gets_of_streams(answer(sync, 4)).is_empty());
+    assert_eq!(client.reads_types(), ["answer"]);
 }
