@@ -191,5 +191,7 @@ mod tests {
         db.execute_batch("UPDATE balance SET acked = acked - 1").unwrap();
         assert!(reading::balance(&db).unwrap().check().is_empty(), "it is what is left");
         assert!(!reading::recount(&db).unwrap().check().is_empty());
+        db.execute_batch("UPDATE cursors SET seq = 99").unwrap();
+        assert_eq!(reading::recount(&db).unwrap().queued, 0, "a cursor beyond the end is no error");
     }
 }

@@ -72,9 +72,11 @@ pub(super) fn balance(db: &Connection) -> rusqlite::Result<Balance> {
     })
 }
 
-/// The six numbers, with what waits counted receiver by receiver.
+/// The six numbers, with what waits counted receiver by receiver. For a cursor that is beyond its stream nothing waits: what
+/// is wrong must be counted as wrong, and not make the file unreadable.
 pub(super) fn recount(db: &Connection) -> rusqlite::Result<Balance> {
-    let sql = "SELECT coalesce(sum(newest - max(seq, oldest - 1)), 0) FROM cursors JOIN rooms USING (room)";
+    let sql =
+        "SELECT coalesce(sum(max(newest - max(seq, oldest - 1), 0)), 0) FROM cursors JOIN rooms USING (room)";
     let queued = db.one(sql, [], |row| count(row, 0))?.unwrap_or_default();
     Ok(Balance { queued, ..balance(db)? })
 }
