@@ -8,5 +8,6 @@ mod deliveries;
 mod endings;
 mod pace;
 mod publishing;
+mod redeliveries;
 mod rooms;
 mod syncs;
