@@ -240,3 +240,22 @@ fn s5_no_bytes_make_decoding_panic() {
     }
     assert!(messages > 1_000 && errors > 1_000, "{messages} messages and {errors} errors");
 }
+
+/// A client that sends a long text is not sent that text back (D11).
+#[test]
+fn a_refusal_does_not_quote_a_whole_message() {
+    let limits = Limits::default();
+    let long = "x".repeat(10_000);
+    for text in [
+        format!("\"{long}\""),
+        format!("[\"{long}\"]"),
+        format!("{{\"type\":\"{long}\"}}"),
+        format!("{{\"type\":\"presence:join\",\"user\":\"{long}\"}}"),
+        format!("{{\"type\":\"sync\",\"cursors\":{{\"{long}\":1}}}}"),
+        format!("{{\"type\":\"ack\",\"seq\":\"{long}\"}}"),
+        format!("{{\"{long}\":1,\"{long}\":1}}"),
+    ] {
+        let error = wire::decode(text.as_bytes(), &limits).message.unwrap_err();
+        assert!(error.message.len() < 1_000, "{}", error.message);
+    }
+}

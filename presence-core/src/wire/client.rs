@@ -197,6 +197,8 @@ fn object<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Object<'a>, Command
     }
     let members = match serde_json::from_str::<Members<'_>>(text) {
         Ok(members) => members,
+        // It would quote the text that stands in the place of the object, however long that is.
+        Err(error) if error.is_data() => return unreadable("the message is not a JSON object".to_owned()),
         Err(error) => return unreadable(format!("the message is not a JSON object: {error}")),
     };
     Ok(Object { path: String::new(), members, limits })
