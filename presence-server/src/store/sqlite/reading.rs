@@ -44,7 +44,11 @@ pub(super) fn standings(db: &Connection, user: &UserId) -> rusqlite::Result<Vec<
     let sql = "SELECT rooms.id, cursors.seq, newest FROM people JOIN cursors USING (person) JOIN rooms USING (room) \
                WHERE people.id = ? ORDER BY rooms.id";
     let mut standings = db.all(sql, [user.as_str()], |row| {
-        Ok((row::room(row, 0)?, Standing { cursor: seq(row, 1)?, head: seq(row, 2)? }))
+        let standing = Standing { cursor: seq(row, 1)?, head: seq(row, 2)? };
+        if standing.cursor > standing.head {
+            return Err(row::senseless(1, "a receiver is beyond the newest message"));
+        }
+        Ok((row::room(row, 0)?, standing))
     })?;
     let inbox = RoomId::inbox(user);
     if let Err(place) = standings.binary_search_by(|(room, _)| room.cmp(&inbox)) {
@@ -67,7 +71,8 @@ pub(super) fn balance(db: &Connection) -> rusqlite::Result<Balance> {
             purged: count(row, 5)?,
         };
         let Balance { accepted, acked, expired, dropped, dead_lettered, purged, .. } = balance;
-        balance.queued = accepted.saturating_sub(acked + expired + dropped + dead_lettered + purged);
+        let settled = [acked, expired, dropped, dead_lettered, purged];
+        balance.queued = accepted.saturating_sub(settled.into_iter().fold(0, u64::saturating_add));
         Ok(balance)
     })
 }

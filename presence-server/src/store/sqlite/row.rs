@@ -132,6 +132,11 @@ fn wrong(column: usize, of: Type, error: impl Error + Send + Sync + 'static) -> 
     rusqlite::Error::FromSqlConversionFailure(column, of, Box::new(error))
 }
 
+/// What a row says that contradicts the rest of it: the file is damaged where SQLite does not see it.
+pub(super) fn senseless(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, what.into())
+}
+
 /// Short words for what is asked all the time, with statements that are prepared once.
 pub(super) trait Ask {
     /// Carries a statement out. Says how many rows it changed.

@@ -38,9 +38,13 @@ pub(super) struct Room {
 
 const ROOM: &str = "room, newest, oldest, oldest_at, bytes, receivers, behind";
 
+/// What is true of every row of `rooms` in a file that is whole. All that is reckoned with a room relies on it.
+const SENSIBLE: &str = "newest < 9223372036854775807 AND oldest > 0 AND oldest <= newest + 1 AND bytes >= 0 \
+                        AND behind BETWEEN 0 AND receivers";
+
 impl Room {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
+        let room = Self {
             number: row.get(0)?,
             newest: count(row, 1)?,
             oldest: count(row, 2)?,
@@ -48,7 +52,15 @@ impl Room {
             bytes: count(row, 4)?,
             receivers: count(row, 5)?,
             behind: count(row, 6)?,
-        })
+        };
+        let Self { newest, oldest, receivers, behind, .. } = room;
+        if newest >= i64::MAX as u64 || oldest == 0 || oldest > newest + 1 {
+            return Err(row::senseless(2, "the oldest message of a room is not one of its messages"));
+        }
+        if behind > receivers {
+            return Err(row::senseless(6, "more receivers have missed something than there are"));
+        }
+        Ok(room)
     }
 
     pub(super) fn find(db: &Connection, id: &RoomId) -> rusqlite::Result<Option<Self>> {
@@ -71,7 +83,13 @@ impl Room {
 
     fn cursor(&self, db: &Connection, person: i64) -> rusqlite::Result<Option<u64>> {
         let sql = "SELECT seq FROM cursors WHERE room = ? AND person = ?";
-        db.one(sql, (self.number, person), |row| count(row, 0))
+        let cursor = db.one(sql, (self.number, person), |row| count(row, 0))?;
+        match cursor {
+            Some(cursor) if cursor > self.newest => {
+                Err(row::senseless(0, "a receiver is beyond the newest message"))
+            }
+            cursor => Ok(cursor),
+        }
     }
 }
 
@@ -165,17 +183,22 @@ impl Transaction<'_> {
             "INSERT INTO sent_ids (sender, id, room, seq, digest, at) VALUES (?, ?, ?, ?, ?, ?)",
             params![sender, message.id.as_str(), room.number, seq, digest(message) as i64, at],
         )?;
-        self.balance.accepted += room.receivers;
+        self.balance.accepted = self.balance.accepted.saturating_add(room.receivers);
         if room.receivers > 0 {
             let sql = "UPDATE cursors SET seq = ?3 WHERE room = ?1 AND person = ?2 AND seq = ?3 - 1";
-            self.balance.acked += self.db.change(sql, (room.number, sender, seq))? as u64;
+            let acked = self.db.change(sql, (room.number, sender, seq))? as u64;
+            self.balance.acked = self.balance.acked.saturating_add(acked);
         }
         let newest = room.newest;
-        while room.newest - room.oldest >= self.limits.messages as u64
-            || (room.bytes > self.limits.bytes as u64 && room.oldest < room.newest)
+        // What one call leaves, after the limits were lowered, the next ones remove.
+        let mut budget = EXPIRE_MAX;
+        while budget > 0
+            && (room.newest - room.oldest >= self.limits.messages as u64
+                || (room.bytes > self.limits.bytes as u64 && room.oldest < room.newest))
         {
             self.trim(&mut room, GapReason::Overflow, message.at)?;
             self.check_bound(&message.room, &room)?;
+            budget -= 1;
         }
         self.save(&room)?;
         Ok(Appended::New { seq: Seq::new(newest) })
@@ -207,10 +230,10 @@ impl Transaction<'_> {
         self.db.change("DELETE FROM messages WHERE room = ? AND seq = ?", (room.number, oldest))?;
         let sql = "SELECT count(*) FROM cursors WHERE room = ? AND seq = ?";
         let right_before = self.db.one(sql, (room.number, oldest - 1), |row| count(row, 0))?;
-        room.behind += right_before.unwrap_or_default();
+        room.behind = (room.behind + right_before.unwrap_or_default()).min(room.receivers);
         match reason {
-            GapReason::Overflow => self.balance.dropped += room.behind,
-            GapReason::Expired => self.balance.expired += room.behind,
+            GapReason::Overflow => self.balance.dropped = self.balance.dropped.saturating_add(room.behind),
+            GapReason::Expired => self.balance.expired = self.balance.expired.saturating_add(room.behind),
         }
         room.oldest += 1;
         let sql = "SELECT at FROM messages WHERE room = ? AND seq = ?";
@@ -268,17 +291,29 @@ impl Transaction<'_> {
 
     pub(super) fn expire(&mut self, now: WallTime) -> rusqlite::Result<bool> {
         let deadline = now.as_unix_millis().saturating_sub(millis(self.limits.age));
-        let sql = format!("SELECT {ROOM} FROM rooms WHERE oldest_at <= ? ORDER BY oldest_at, id LIMIT 1");
-        let mut budget = EXPIRE_MAX;
+        // A room that makes no sense is left as it is: the others go on.
+        let sql = format!(
+            "SELECT {ROOM} FROM rooms WHERE oldest_at <= ? AND {SENSIBLE} ORDER BY oldest_at, id LIMIT 1"
+        );
+        let (mut budget, mut before) = (EXPIRE_MAX, None);
         while let Some(mut room) = self.db.one(&sql, [deadline], Room::read)? {
-            while budget > 0 && room.oldest_at.is_some_and(|at| at <= deadline) {
+            if budget == 0 {
+                return Ok(true);
+            }
+            let found = Some((room.number, room.oldest, room.oldest_at));
+            // A damaged index gives the same room for ever, whatever is written.
+            if std::mem::replace(&mut before, found) == found {
+                return Err(row::senseless(2, "what has been removed from a room is still there"));
+            }
+            while budget > 0 && room.oldest <= room.newest && room.oldest_at.is_some_and(|at| at <= deadline)
+            {
                 self.trim(&mut room, GapReason::Expired, now)?;
                 budget -= 1;
             }
-            self.save(&room)?;
-            if budget == 0 && self.db.any(&sql, [deadline])? {
-                return Ok(true);
+            if room.oldest > room.newest {
+                room.oldest_at = None;
             }
+            self.save(&room)?;
         }
         let now = now.as_unix_millis();
         self.forget_ids(EXPIRE_MAX as u64, now)?;
@@ -330,9 +365,9 @@ impl Transaction<'_> {
     pub(super) fn stop_receiving(&mut self, mut room: Room, person: i64) -> rusqlite::Result<()> {
         if let Some(cursor) = room.cursor(self.db, person)? {
             self.db.change("DELETE FROM cursors WHERE room = ? AND person = ?", (room.number, person))?;
-            self.balance.purged += room.waiting(cursor);
-            room.behind -= u64::from(room.is_behind(cursor));
-            room.receivers -= 1;
+            self.balance.purged = self.balance.purged.saturating_add(room.waiting(cursor));
+            room.behind = room.behind.saturating_sub(u64::from(room.is_behind(cursor)));
+            room.receivers = room.receivers.saturating_sub(1);
             self.save(&room)?;
         }
         self.forget_if_empty(room.number)
@@ -378,9 +413,9 @@ impl Transaction<'_> {
         }
         let sql = "UPDATE cursors SET seq = ? WHERE room = ? AND person = ?";
         self.db.change(sql, (int(after), room.number, person))?;
-        self.balance.acked += room.waiting(before) - room.waiting(after);
+        self.balance.acked = self.balance.acked.saturating_add(room.waiting(before) - room.waiting(after));
         if room.is_behind(before) && !room.is_behind(after) {
-            room.behind -= 1;
+            room.behind = room.behind.saturating_sub(1);
             self.save(&room)?;
         }
         Ok(room.standing(after))
@@ -389,4 +424,97 @@ impl Transaction<'_> {
 
 fn millis(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use presence_core::port::store::{PageLimits, Store, StoreHealth};
+    use presence_testkit::contract::store::{ROOMY, at, message, room, user};
+    use presence_testkit::folder::Folder;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::metrics::Metrics;
+    use crate::store::FILE;
+    use crate::store::sqlite::{Options, SqliteStore, Sync};
+
+    fn open(folder: &Folder) -> SqliteStore {
+        let options = Options {
+            limits: StreamLimits { messages: 3, age: std::time::Duration::from_secs(1), ..ROOMY },
+            sync: Sync::Normal,
+            queue_max: 10,
+            batch_max: 10,
+            bytes_max: 0,
+            reserve_bytes: 0,
+        };
+        SqliteStore::open(&folder.path().join(FILE), options, Clock::start(), Metrics::new()).unwrap()
+    }
+
+    async fn fill(store: &SqliteStore) {
+        for id in ["doc", "other"] {
+            store.add_member(&room(id), &user("bob"), at(0)).await.unwrap();
+            for number in 1..=5 {
+                store.append(message(id, "ann", &format!("{id}-{number}"), "{}")).await.unwrap();
+            }
+        }
+    }
+
+    /// Damage that SQLite does not see is one room's: the thread that writes goes on, and so does every other room.
+    #[tokio::test]
+    async fn a_room_that_makes_no_sense_hinders_no_other() {
+        for harm in [
+            "UPDATE rooms SET oldest = 0",
+            "UPDATE rooms SET oldest = newest + 2",
+            "UPDATE rooms SET newest = 9223372036854775807",
+            "UPDATE rooms SET newest = 4611686018427387904",
+            "UPDATE rooms SET newest = -1",
+            "UPDATE rooms SET receivers = 0",
+            "UPDATE rooms SET behind = 9223372036854775807",
+            "UPDATE rooms SET oldest = newest + 1",
+            "UPDATE cursors SET seq = 9223372036854775807",
+            "UPDATE balance SET acked = 9223372036854775807, dropped = 9223372036854775807, accepted = 9223372036854775807",
+        ] {
+            let folder = Folder::made().unwrap();
+            let store = open(&folder);
+            fill(&store).await;
+            let db = Connection::open(folder.path().join(FILE)).unwrap();
+            let of_doc = if harm.contains("balance") {
+                ""
+            } else {
+                " WHERE room = (SELECT room FROM rooms WHERE id = 'doc')"
+            };
+            db.execute_batch(&format!("{harm}{of_doc}")).unwrap();
+            drop(store);
+            let store = open(&folder);
+            for who in ["bob", "cid"] {
+                let _ = store.subscribe(&room("doc"), &user(who)).await;
+                let _ = store.acknowledge(&room("doc"), &user(who), Seq::new(4)).await;
+                let _ = store.standings(&user(who)).await;
+            }
+            let _ = store.append(message("doc", "ann", "one more", "{}")).await;
+            let _ = store.read(&room("doc"), Seq::new(0), PageLimits { messages: 10, bytes: 1_000 }).await;
+            let _ = store.remove_member(&room("doc"), &user("bob")).await;
+            let _ = store.balance().await;
+            assert_eq!(store.expire(at(5_000)).await, Ok(false), "{harm}");
+            let page =
+                store.read(&room("other"), Seq::new(0), PageLimits { messages: 10, bytes: 1_000 }).await;
+            assert_eq!(page.unwrap().messages, [], "{harm}: what is too old has gone");
+            let sent = store.append(message("other", "ann", "after", "{}")).await;
+            assert_eq!(sent, Ok(Appended::New { seq: Seq::new(6) }), "{harm}");
+            assert_eq!(store.health(), StoreHealth::Well, "{harm}");
+        }
+    }
+
+    /// As with a damaged index: what is written changes nothing of what is found.
+    #[tokio::test]
+    async fn removing_ends_though_what_is_removed_stays() {
+        let folder = Folder::made().unwrap();
+        fill(&open(&folder)).await;
+        let db = Connection::open(folder.path().join(FILE)).unwrap();
+        db.execute_batch("CREATE TRIGGER stay BEFORE UPDATE ON rooms BEGIN SELECT RAISE(IGNORE); END")
+            .unwrap();
+        let store = open(&folder);
+        assert!(store.expire(at(5_000)).await.is_err());
+        assert_eq!(store.health(), StoreHealth::Well);
+    }
 }
