@@ -1,7 +1,7 @@
 //! The kinds of store: that each keeps the contract, that they agree with each other, and what the one in a file does
 //! when its disk does not.
 
-#![cfg_attr(feature = "sqlite", expect(clippy::unwrap_used, reason = "a test may"))]
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 #[cfg(feature = "sqlite")]
 mod faults;
@@ -10,3 +10,4 @@ mod file;
 mod kept;
 #[cfg(feature = "sqlite")]
 mod model;
+mod rules;
