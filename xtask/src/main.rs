@@ -3,6 +3,7 @@
 mod cargo_tool;
 mod client;
 mod coverage;
+mod fuzz;
 mod instructions;
 mod layers;
 mod loadtest;
@@ -24,6 +25,7 @@ cargo xtask <command>
   loadtest    a server under load, measured and checked; --help says more
   instructions  what the most frequent work costs, counted and compared
   sim         seeds of the simulator; --help says more
+  fuzz        hostile input, searched for: cargo xtask fuzz [target] [--minutes N]
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some("loadtest") => loadtest::run(&arguments[1..]),
         Some("instructions") => instructions::run(&arguments[1..]),
         Some("sim") => sim::run(&arguments[1..]),
+        Some("fuzz") => fuzz::run(&arguments[1..]),
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),

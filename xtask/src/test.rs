@@ -56,6 +56,9 @@ const DEPLOY: &[Need] = &[
 
 const NETWORK: &[Need] = &[Need { program: "ip", package: "iproute2" }];
 
+/// How long each fuzz target searches: enough to go over all inputs that are kept, and a little further.
+const FUZZ_SECONDS: u32 = 3;
+
 /// Runs all checks; stops at the first that fails and says how to repeat it.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
@@ -144,6 +147,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "test --package presence-testkit --locked --features network --test network -- --nocapture",
         )
     });
+    steps.push(Step::cargo("fuzz", &format!("xtask fuzz --seconds {FUZZ_SECONDS}")));
     steps.extend(client::steps(&metadata.target_directory));
     Ok(steps)
 }
