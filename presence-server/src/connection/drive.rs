@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
@@ -98,6 +98,9 @@ impl Drive {
 
     /// Until the connection is over. Boxed, since a future keeps what it is given twice: as it came, and at work.
     pub(super) async fn run(mut self: Box<Self>) {
+        if let Some(ending) = self.look_first() {
+            return Box::pin(self.end(ending)).await;
+        }
         let ending = loop {
             if let Some(reason) = self.settle().await {
                 break Ending::Closed(reason);
@@ -120,6 +123,18 @@ impl Drive {
         };
         // The end is rare and needs room of its own, which an idle connection should not keep.
         Box::pin(self.end(ending)).await;
+    }
+
+    /// Whoever has gone while their request waited, for a descriptor or for a server that slept, does not get the session: it
+    /// would be taken from whoever has come in their place, and who is told to stay away.
+    fn look_first(&mut self) -> Option<Ending> {
+        let first = self.transport.recv().as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(incoming) = first else { return None };
+        let ending = self.take_in(Event::Incoming(incoming))?;
+        self.session.handle_end(Detach::Lost);
+        // Nothing of it was begun, so there is nothing to end.
+        drop(self.session.take_outputs());
+        Some(ending)
     }
 
     /// Carries out what the session wants, until it wants nothing more. Says whether it wants to close.

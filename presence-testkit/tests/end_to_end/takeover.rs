@@ -1,5 +1,7 @@
 //! A session that is taken over by a newer connection while the older one is still alive.
 
+use std::io::Write;
+
 use anyhow::Result;
 use presence_testkit::client::Kind;
 use presence_testkit::wire::ServerMessage;
@@ -68,6 +70,48 @@ async fn a_takeover_that_enters_no_room_leaves_after_the_grace(kind: Kind) -> Re
     new.join("doc").await?;
     ann.until("doc", "bob is back", |view| view.edges("bob").joins == 2).await?;
     Ok(())
+}
+
+/// Whoever gave up while their request waited does not take the session from who came in their place. One thread: the server
+/// does not see the request before the peer has gone.
+async fn who_has_gone_before_they_were_heard_takes_nothing_over(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut bob = server.enter(kind, "bob", "b", "doc").await?;
+    let (path, more) = match kind {
+        Kind::Sse => ("sse?room=doc&", ""),
+        _ => ("ws?", UPGRADE),
+    };
+    let mut stale = std::net::TcpStream::connect(server.address)?;
+    let address = server.address;
+    let request = format!("GET /{path}user_id=bob&session_id=b HTTP/1.1\r\nHost: {address}\r\n{more}\r\n");
+    stale.write_all(request.as_bytes())?;
+    drop(stale);
+    let mut marker = server.enter(kind, "marker", "m", "doc").await?;
+    bob.until("doc", "the marker has come", |view| view.edges("marker").joins == 1).await?;
+    bob.settle("doc").await?;
+    marker.settle("doc").await?;
+    assert_eq!(marker.view("doc").users()["bob"].connection_count, 1);
+    Ok(())
+}
+
+/// RFC 6455 section 1.3.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+mod on_one_thread {
+    use presence_testkit::client::Kind;
+
+    #[cfg(feature = "ws")]
+    #[tokio::test]
+    async fn who_has_gone_before_they_were_heard_takes_nothing_over_ws() -> anyhow::Result<()> {
+        super::who_has_gone_before_they_were_heard_takes_nothing_over(Kind::Ws).await
+    }
+
+    #[cfg(feature = "sse")]
+    #[tokio::test]
+    async fn who_has_gone_before_they_were_heard_takes_nothing_over_sse() -> anyhow::Result<()> {
+        super::who_has_gone_before_they_were_heard_takes_nothing_over(Kind::Sse).await
+    }
 }
 
 on_every_kind! {
