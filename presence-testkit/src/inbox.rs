@@ -72,10 +72,10 @@ impl Inbox {
     }
 
     /// What was applied to a stream since this was last asked.
-    pub(crate) fn take_fresh(&mut self, room: &str) -> Vec<serde_json::Value> {
-        let Some(stream) = self.streams.get_mut(room) else { return Vec::new() };
+    pub(crate) fn fresh(&mut self, room: &str) -> &[MessageCreated] {
+        let Some(stream) = self.streams.get_mut(room) else { return &[] };
         let seen = std::mem::replace(&mut stream.seen, stream.applied.len());
-        stream.applied[seen..].iter().map(|created| created.snapshot.clone()).collect()
+        &stream.applied[seen..]
     }
 
     /// Where the client is in every stream.

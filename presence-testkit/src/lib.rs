@@ -1,5 +1,6 @@
 //! Simulated clients, contract suites and the end-to-end tests.
 //!
+//! - [`chaos`]: real processes under faults, and a ledger of what was lost.
 //! - [`client`]: a client on real sockets. Whatever it receives goes through the [`view`]s of its rooms, which check
 //!   versions, alternation and digests as they go.
 //! - [`program`]: other people's programs, which speak to the server.
@@ -16,6 +17,7 @@
 //! - [`tls`]: certificates, and the client's side of TLS.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
+pub mod chaos;
 pub mod client;
 pub mod contract;
 pub mod folder;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,13 +11,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::random::Random;
+
 /// What the network does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Weather {
-    /// Nothing gets through, and nobody is told: no FIN, no RST.
-    silent: bool,
+    /// Nothing gets through to the server, and nobody is told: no FIN, no RST.
+    silent_up: bool,
+    /// The same to the clients.
+    silent_down: bool,
     /// How often all connections have been reset.
     resets: u32,
+    /// Milliseconds that everything takes, at least and at most.
+    delay: (u64, u64),
+}
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the server.
+    Up,
+    /// To the clients.
+    Down,
+}
+
+impl Weather {
+    const fn is_silent(&self, way: Way) -> bool {
+        match way {
+            Way::Up => self.silent_up,
+            Way::Down => self.silent_down,
+        }
+    }
 }
 
 /// A proxy in front of a server. Ends with the value.
@@ -34,7 +59,9 @@ pub struct Fault(Arc<watch::Sender<Weather>>);
 
 impl Drop for Fault {
     fn drop(&mut self) {
-        self.0.send_modify(|weather| weather.silent = false);
+        self.0.send_modify(|weather| {
+            (weather.silent_up, weather.silent_down, weather.delay) = (false, false, (0, 0));
+        });
     }
 }
 
@@ -71,7 +98,23 @@ impl Proxy {
 
     /// From now on nothing gets through, and nobody is told.
     pub fn silence(&self) -> Fault {
-        self.weather.send_modify(|weather| weather.silent = true);
+        self.weather.send_modify(|weather| (weather.silent_up, weather.silent_down) = (true, true));
+        Fault(Arc::clone(&self.weather))
+    }
+
+    /// From now on nothing gets through one way, and nobody is told.
+    pub fn silence_one_way(&self, way: Way) -> Fault {
+        self.weather.send_modify(|weather| match way {
+            Way::Up => weather.silent_up = true,
+            Way::Down => weather.silent_down = true,
+        });
+        Fault(Arc::clone(&self.weather))
+    }
+
+    /// From now on everything takes longer, now more and now less, and stays in order. What comes meanwhile waits.
+    pub fn delay(&self, least: Duration, most: Duration) -> Fault {
+        let delay = (least.as_millis() as u64, most.as_millis() as u64);
+        self.weather.send_modify(|weather| weather.delay = delay);
         Fault(Arc::clone(&self.weather))
     }
 
@@ -84,32 +127,49 @@ impl Proxy {
 fn carry(client: TcpStream, server: TcpStream, weather: &watch::Receiver<Weather>) {
     for stream in [&client, &server] {
         // Dropped without a goodbye, as a cable that is pulled.
-        let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+        let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
         let _ = stream.set_nodelay(true);
     }
     let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
-    tokio::spawn(pump(client_in, server_out, weather.clone()));
-    tokio::spawn(pump(server_in, client_out, weather.clone()));
+    tokio::spawn(pump(Way::Up, client_in, server_out, weather.clone()));
+    tokio::spawn(pump(Way::Down, server_in, client_out, weather.clone()));
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+async fn pump(
+    way: Way,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut weather: watch::Receiver<Weather>,
+) {
     let resets = weather.borrow_and_update().resets;
     let mut reset = weather.clone();
     tokio::select! {
-        () = forward(&mut from, &mut to, &mut weather) => {}
+        () = forward(way, &mut from, &mut to, &mut weather) => {}
         _ = reset.wait_for(|weather| weather.resets != resets) => {}
     }
 }
 
 /// Until one side ends.
-async fn forward(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, weather: &mut watch::Receiver<Weather>) {
+async fn forward(
+    way: Way,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    weather: &mut watch::Receiver<Weather>,
+) {
     let mut buffer = vec![0; 16 * 1024];
+    // Another connection, another jitter.
+    let mut random = Random::new(from.peer_addr().map_or(0, |peer| peer.port().into()));
     loop {
         let read = from.read(&mut buffer).await.unwrap_or(0);
         // The end of a direction is news too, and held back like all other.
-        if weather.wait_for(|weather| !weather.silent).await.is_err() || read == 0 {
+        if weather.wait_for(|weather| !weather.is_silent(way)).await.is_err() || read == 0 {
             let _ = to.shutdown().await;
             return;
+        }
+        let (least, most) = weather.borrow().delay;
+        if most > 0 {
+            let jitter = random.below((most - least).max(1) as usize) as u64;
+            tokio::time::sleep(Duration::from_millis(least + jitter)).await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;

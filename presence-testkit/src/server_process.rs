@@ -44,6 +44,11 @@ impl ServerProcess {
         Ok(Self { child, address, scheme })
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its log, if that was piped and nobody has taken it.
     pub fn log(&mut self) -> Option<ChildStderr> {
         self.child.stderr.take()

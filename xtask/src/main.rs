@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
 mod cargo_tool;
+mod chaos;
 mod client;
 mod coverage;
 mod fuzz;
@@ -26,6 +27,7 @@ cargo xtask <command>
   instructions  what the most frequent work costs, counted and compared
   sim         seeds of the simulator; --help says more
   fuzz        hostile input, searched for: cargo xtask fuzz [target] [--minutes N]
+  chaos       a server and clients under faults, and what was lost; --help says more
   layers      which crate may use which, and what the model must not know
   tidy        what formatters and linters do not look at
   supply      licences and origins of all dependencies
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("instructions") => instructions::run(&arguments[1..]),
         Some("sim") => sim::run(&arguments[1..]),
         Some("fuzz") => fuzz::run(&arguments[1..]),
+        Some("chaos") => chaos::run(&arguments[1..]),
         Some("layers") => layers::run(),
         Some("tidy") => tidy::run(),
         Some("supply") => supply::run(),

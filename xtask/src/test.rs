@@ -148,6 +148,8 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
         )
     });
     steps.push(Step::cargo("fuzz", &format!("xtask fuzz --seconds {FUZZ_SECONDS}")));
+    // Hand-over, hung processes and descriptors have tests of their own above.
+    steps.push(Step::cargo("chaos", "xtask chaos --quick --debug"));
     steps.extend(client::steps(&metadata.target_directory));
     Ok(steps)
 }

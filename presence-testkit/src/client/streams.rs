@@ -20,7 +20,7 @@ impl Client {
 
     /// What has come to a stream since this was last asked.
     pub fn take_fresh(&mut self, room: &str) -> Vec<Value> {
-        self.inbox.take_fresh(room)
+        self.inbox.fresh(room).iter().map(|created| created.snapshot.clone()).collect()
     }
 
     /// Sends something to a stream without waiting for an answer. Gives its id.
