@@ -2,6 +2,8 @@
 //! can not be written to or read is a state of the store, out of which it finds by itself; presence goes on.
 
 mod check;
+#[cfg(test)]
+mod damaged;
 mod documents;
 mod fault;
 mod file;
