@@ -227,8 +227,9 @@ export interface Room {
   /** Says that somebody is typing. Call it with every key: it ends by itself, or with `false`, or with a message. */
   readonly typing: (typing?: boolean) => void;
   /**
-   * Sends a message: now, or when there is a connection again; once, and in the order of the calls. Resolves when it
-   * is safe, rejects with a {@link PresenceError} if it is refused. Nothing is reported as unhandled if nobody awaits it.
+   * Sends a message: now, or when there is a connection again; once, and in the order of the calls. It is shown as
+   * pending at once; the first one of a page when the part has come that sends messages. Resolves when it is safe,
+   * rejects with a {@link PresenceError} if it is refused. Nothing is reported as unhandled if nobody awaits it.
    */
   readonly send: (data: Json, options?: SendOptions) => Promise<StoredMessage>;
   /** Tries a message that has failed again. */
@@ -389,7 +390,7 @@ export interface Client {
   readonly watch: (userIds: readonly string[], handler: (status: UserStatus) => void) => Release;
   /** How a watched user stands. The same object until it changes; `null` while it is not known. */
   readonly status: (userId: string) => UserStatus | null;
-  /** Who is online: in a room or on its roster, or of everybody with whom this user shares one. */
+  /** Who is online: in a room or on its roster, or of everybody with whom this user shares one. Needs a connection. */
   readonly listUsers: (room?: string) => Promise<readonly ListedUser[]>;
   /** Sends to a room without entering it, as those on its roster may, or to an inbox, `@id`. As {@link Room.send}. */
   readonly send: (room: string, data: Json, options?: SendOptions) => Promise<StoredMessage>;

@@ -1,36 +1,44 @@
 // A client: one connection, and the rooms, messages and people that share it.
-import { watchActivity } from "./activity.ts";
-import type { Client, ClientEvents, ClientOptions, Dial, Profile, Release } from "./api.ts";
-import type { Directory } from "./directory.ts";
+import type { Client, ClientEvents, ClientOptions, Profile, Release, Self, TokenRequest } from "./api.ts";
 import { createEmitter, type Guard } from "./emitter.ts";
 import { createEnv } from "./env.ts";
 import { PresenceError } from "./errors.ts";
-import type { Hub } from "./hub.ts";
-import { createCredentials } from "./link/credentials.ts";
+import type { Host, Hub } from "./hub.ts";
+import type { Credentials } from "./link/credentials.ts";
 import { createLink } from "./link/link.ts";
 import { sessionName } from "./link/session.ts";
-import { load } from "./load.ts";
+import { fetched, later } from "./load.ts";
 import { createMessages } from "./messages/messages.ts";
 import { createRoom, type Resident } from "./room/room.ts";
-import type { Said, ServerMessage } from "./wire/messages.ts";
-import { bodyOf } from "./wire/parse.ts";
 
-/** How often a client compares its rooms with the server. */
-const CHECK_EVERY = 60_000;
+/** After how long a connection is one that lasts. */
+const LASTING = 30_000;
 
 /** The server's address without what a client adds: any scheme of it, and no slash at the end. */
 function baseOf(url: string | URL): string {
   // Where pages are only prepared, nothing connects, and any address will do.
-  const { protocol, host, pathname } = new URL(url, globalThis.location?.href ?? "http://localhost");
-  return `${protocol.replace("ws", "http")}//${host}${pathname.replace(/\/+$/u, "")}`;
+  const { origin, pathname } = new URL(url, globalThis.location?.href ?? "http://localhost");
+  return (origin + pathname).replace(/^ws/u, "http").replace(/\/+$/u, "");
 }
 
 /** Makes a client. It does nothing until something is asked of it, so it may be made anywhere, on a server too. */
 export function createClient(options: ClientOptions): Client {
   const env = createEnv(options.env);
   const base = baseOf(options.url);
-  const credentials = createCredentials(options, env);
-  let { id: ownId = null, ...profile }: Profile & { readonly id?: string | null } = { ...options.user };
+  const { getToken, token: given = null } = options;
+  const { id: ownId, ...said }: Partial<Self> = { ...options.user };
+  /** With a token the token says who this is. */
+  let profile: Partial<Self> = getToken || given || !ownId ? said : { ...said, id: ownId };
+  /** What asks for tokens, if they are asked for. */
+  let credentials: Credentials | null = null;
+  /** Rooms that are held, or have just been. */
+  const residents = new Map<string, Resident>();
+  /** All that somebody still has: one object for each room, as long as there is one. */
+  const known = new Map<string, WeakRef<Resident>>();
+  /** Aborted when the client is spent. */
+  const life = new AbortController();
+  let session: Promise<string> | null = null;
+  let stopWaiting: Release = () => {};
 
   let isReporting = false;
   const guard: Guard = (call) => {
@@ -45,156 +53,105 @@ export function createClient(options: ClientOptions): Client {
         return;
       }
       isReporting = true;
-      emit("error", new PresenceError("handler", "a handler has thrown", { cause }));
+      emit("error", new PresenceError("handler", "a handler threw", { cause }));
       isReporting = false;
     }
   };
-  const { on, emit, hears } = createEmitter<ClientEvents>(guard);
+  const emitter = createEmitter<ClientEvents>(guard);
+  const { emit, hears } = emitter;
 
-  /** Rooms that are held, or have just been. */
-  const residents = new Map<string, Resident>();
-  /** All that somebody still has: one object for each room, as long as there is one. */
-  const known = new Map<string, WeakRef<Resident>>();
-  /** Aborted when the client is spent. */
-  const life = new AbortController();
-  let drifts = 0;
-  let session: Promise<string> | null = null;
-  let isCaughtUp = false;
-  let stopActivity: Release = () => {};
-  let check: Release = () => {};
+  const selfId = (): string | null => hub.identity?.userId ?? ownId ?? null;
 
-  const selfId = (): string | null => hub.identity?.userId ?? ownId;
-
-  const dial = async (token: string | null): Promise<Dial> => {
-    session ??= options.sessionId ? Promise.resolve(options.sessionId) : sessionName(env, base, life.signal);
-    const query = new URLSearchParams({ session_id: await session });
-    if (token === null && ownId !== null) query.set("user_id", ownId);
-    if (token === null && profile.name !== undefined) query.set("user_name", profile.name);
-    return { base, query, token, hello: token === null ? null : { type: "auth", token }, fetch: env.fetch };
+  const tokenFor = async (reason: TokenRequest["reason"], signal: AbortSignal): Promise<string | null> => {
+    if (!getToken) return given;
+    const { createCredentials } = await fetched(import("./link/credentials.ts"));
+    credentials ??= createCredentials(getToken, env);
+    return credentials.get(reason, signal);
   };
 
-  const link = createLink({
-    options,
+  const host: Host = {
+    ...emitter,
     env,
+    options,
     guard,
-    credentials,
-    dial,
-    opened,
-    received,
-    lost,
-    emit,
-  });
-  const { say, isOpen } = link;
-  const connect = (): void => {
-    if (!life.signal.aborted) link.connect();
+    life: life.signal,
+    async dial(reason, signal) {
+      const token = await tokenFor(reason, signal);
+      session ??= sessionName(env, options.sessionId, base, life.signal);
+      const query = new URLSearchParams({ session_id: await session });
+      if (profile.id) query.set("user_id", profile.id);
+      if (profile.name && token === null) query.set("user_name", profile.name);
+      return { base, query, token, hello: token ? { type: "auth", token } : null, fetch: env.fetch };
+    },
+    renew: (serverTime, use) => credentials?.renewInTime(hub, serverTime, use),
+    /** Everything is said anew. */
+    opened({ userId, sessionId, connectionId, limits, serverTime }) {
+      hub.identity = { userId, sessionId, connectionId };
+      hub.tick = limits.tickMs ?? 33;
+      emit("identity", hub.identity);
+      stopWaiting = env.after(env.page.visible() ? LASTING : 0, host.keepUp);
+      upkeep.now?.opened();
+      for (const resident of residents.values()) resident.open();
+      messages.setTime(serverTime);
+      messages.now?.flush();
+      directory.now?.opened();
+      catchUp();
+    },
+    received(message) {
+      switch (message.type) {
+        case "ping":
+          return messages.setTime(message.timestamp);
+        case "error":
+          emit("error", message.error);
+          return residents.get(message.error.room ?? "")?.receive(message);
+        case "unknown":
+          if (!directory.now?.receive(message.message)) messages.receive(message.message);
+          return;
+      }
+      if ("room" in message) residents.get(message.room)?.receive(message);
+    },
+    lost() {
+      stopWaiting();
+      for (const part of [upkeep.now, messages, directory.now, ...residents.values()]) part?.lost();
+    },
+    keepUp: () => upkeep.use(() => {}),
   };
+  const link = createLink(host);
 
+  const introduceAll = (): void => {
+    for (const { introduce } of residents.values()) introduce();
+  };
   const hub: Hub = {
-    env,
-    options,
-    guard,
-    emit,
-    hears,
+    ...host,
     ...link,
+    early: { time: 0, lostAt: null, isReplaced: false },
+    get upkeep() {
+      return upkeep;
+    },
     identity: null,
     tick: 0,
     selfId,
-    // With a token the token says who this is.
-    profile: () => ({ ...profile, ...(ownId !== null && !options.token && !options.getToken && { id: ownId }) }),
-    resident: (room) => residents.get(room),
-    drift(room, kind) {
-      drifts += 1;
-      emit("drift", { room, kind, count: drifts });
-    },
-    wanted(resident) {
-      residents.set(resident.room.id, resident);
-      connect();
-    },
+    profile: () => ({ ...profile }),
+    residents,
     settled() {
-      messages.flush();
+      messages.now?.flush();
       catchUp();
     },
-    vacated: (resident) => residents.delete(resident.room.id),
   };
   const messages = createMessages(hub);
-
+  // What is missing in a room comes with entering it once more, too.
+  const upkeep = later(hub, () => import("./upkeep.ts"), introduceAll);
   /** People elsewhere, once somebody has asked for them. */
-  let directory: Directory | null = null;
-  const loadDirectory = async (tries?: number): Promise<Directory> => {
-    const { createDirectory } = await load(env, () => import("./directory.ts"), tries);
-    directory ??= createDirectory(hub);
-    return directory;
-  };
+  const directory = later(hub, () => import("./directory.ts"));
 
-  /** The connection is open: everything is said anew. */
-  function opened(message: Said<"connected">): void {
-    const { userId, sessionId, connectionId } = message;
-    hub.identity = { userId, sessionId, connectionId };
-    hub.tick = message.limits.tickMs ?? 33;
-    isCaughtUp = false;
-    emit("identity", hub.identity);
-    stopActivity = watchActivity(env, options.idleAfter, (active) => say({ type: "presence:activity", active }));
-    checkLater();
-    for (const resident of residents.values()) resident.open();
-    messages.receive(message);
-    messages.flush();
-    directory?.opened();
-    catchUp();
-  }
-
-  function checkLater(): void {
-    // Not all clients at once.
-    check = env.after((options.checkEvery ?? CHECK_EVERY) * (0.75 + env.random() / 2), () => {
-      for (const resident of residents.values()) resident.check();
-      checkLater();
-    });
-  }
-
-  /** When all rooms are entered, what was missed of messages is asked for once; then everything is in step. */
+  /** When all rooms are entered, what was missed of messages is asked for; then everything is in step. */
   function catchUp(): void {
-    if (!isOpen() || [...residents.values()].some((resident) => resident.isEntering())) return;
-    if (isCaughtUp) return link.synced();
-    isCaughtUp = true;
-    messages.sync(link.synced);
-  }
-
-  function lost(): void {
-    stopActivity();
-    check();
-    messages.lost();
-    directory?.lost();
-    for (const resident of residents.values()) resident.lost();
-  }
-
-  function received(message: ServerMessage): void {
-    messages.receive(message);
-    switch (message.type) {
-      case "error":
-        emit("error", message.error);
-        return residents.get(message.error.room ?? "")?.receive(message);
-      case "user_profile_updated":
-        return emit("profile", bodyOf(message));
-      case "invitation_accepted":
-        return emit("accepted", bodyOf(message));
-      case "unknown":
-        if (!directory?.receive(message.message)) emit("unknown", message.message);
-        return;
-    }
-    if ("room" in message) residents.get(message.room)?.receive(message);
-  }
-
-  function residentOf(id: string): Resident {
-    const there = residents.get(id) ?? known.get(id)?.deref();
-    if (there) return there;
-    const resident = createRoom(id, hub, messages);
-    for (const [name, other] of known) if (!other.deref()) known.delete(name);
-    known.set(id, new WeakRef(resident));
-    return resident;
+    if (link.isOpen() && ![...residents.values()].some(({ isEntering }) => isEntering())) messages.sync(link.synced);
   }
 
   const updateProfile = (next: Profile): void => {
     profile = { ...profile, ...next };
-    for (const resident of residents.values()) resident.introduce();
+    introduceAll();
   };
 
   return {
@@ -203,45 +160,39 @@ export function createClient(options: ClientOptions): Client {
       return hub.identity;
     },
     room(id, how = {}) {
-      const resident = residentOf(id);
+      const resident = residents.get(id) ?? known.get(id)?.deref() ?? createRoom(id, hub, messages);
+      known.set(id, new WeakRef(resident));
       if (how.enter !== false && !life.signal.aborted) resident.take(how.state);
       return resident.room;
     },
-    on,
+    on: emitter.on,
     watch(userIds, handler) {
-      connect();
-      if (directory) return directory.watch(userIds, handler);
-      let isOver = false;
-      let release: Release = () => {};
-      loadDirectory().then(({ watch }) => {
-        if (!isOver) release = watch(userIds, handler);
-      });
-      return () => {
-        isOver = true;
-        release();
-      };
+      link.connect();
+      const off = new AbortController();
+      directory.use(({ watch }) => watch(userIds, handler, off.signal));
+      return () => off.abort();
     },
-    status: (userId) => directory?.status(userId) ?? null,
-    listUsers: async (room) => (await loadDirectory(1)).listUsers(room),
+    status: (userId) => directory.now?.status(userId) ?? null,
+    listUsers: async (room) => directory.use(({ listUsers }) => listUsers(room)),
     send(room, data, how) {
-      connect();
+      link.connect();
       return messages.send(room, data, how);
     },
     updateProfile,
     rename: (name) => updateProfile({ name }),
     async request(...call) {
-      const { request } = await load(env, () => import("./request.ts"), 1);
-      return request({ env, base, credentials, userId: selfId() }, ...call);
+      const { request } = await fetched(import("./request.ts"));
+      return request({ env, base, token: (signal) => tokenFor("request", signal), userId: selfId() }, ...call);
     },
-    connect,
+    connect: link.connect,
     disconnect({ permanent = false } = {}) {
-      for (const resident of [...residents.values()]) {
-        if (permanent) resident.vacate();
-        else say({ type: "presence:leave", room: resident.room.id });
+      for (const { vacate, say } of [...residents.values()]) {
+        if (permanent) vacate();
+        else say("leave");
       }
       link.disconnect();
       if (!permanent) return;
-      messages.clear();
+      messages.now?.clear();
       life.abort();
     },
     enable: link.enable,

@@ -3,10 +3,13 @@ import type { Client, JsonObject, ListedUser, UserStatus } from "./api.ts";
 import { createEmitter, type Emitter } from "./emitter.ts";
 import { PresenceError } from "./errors.ts";
 import type { Hub } from "./hub.ts";
+import { standing } from "./messages/shapes.ts";
 import { list, object, type Read } from "./wire/read.ts";
 
 /** People elsewhere. */
-export interface Directory extends Pick<Client, "watch" | "status" | "listUsers"> {
+export interface Directory extends Pick<Client, "status" | "listUsers"> {
+  /** As {@link Client.watch}, until `signal` is aborted. */
+  readonly watch: (userIds: readonly string[], handler: (status: UserStatus) => void, signal: AbortSignal) => void;
   /** Takes a message that nobody else knows; false if it is none of these either. */
   readonly receive: (message: JsonObject) => boolean;
   readonly opened: () => void;
@@ -17,10 +20,12 @@ export interface Directory extends Pick<Client, "watch" | "status" | "listUsers"
 const PER_MESSAGE = 500;
 
 /** Reads the users of a `user_status`. */
-export const readStatuses: Read<readonly UserStatus[]> = list(object<UserStatus>("id status:standing lastOnline:n?"));
+export const readStatuses: Read<readonly UserStatus[]> = list(
+  object<UserStatus>("id status:standing lastOnline:n?", { standing }),
+);
 /** Reads the users of an `online_users`. */
 export const readListed: Read<readonly ListedUser[]> = list(
-  object<ListedUser>("id name color? status:standing lastOnline:n?"),
+  object<ListedUser>("id name color? status:standing lastOnline:n?", { standing }),
 );
 
 interface Watched extends Pick<Emitter<{ readonly status: UserStatus }>, "on" | "emit" | "hears"> {
@@ -28,7 +33,7 @@ interface Watched extends Pick<Emitter<{ readonly status: UserStatus }>, "on" | 
 }
 
 /** Adds people to a client. */
-export function createDirectory(hub: Hub): Directory {
+export function create(hub: Hub): Directory {
   const users = new Map<string, Watched>();
   /** Of whom the server knows that they are watched here. */
   const asked = new Set<string>();
@@ -62,29 +67,25 @@ export function createDirectory(hub: Hub): Directory {
   };
 
   return {
-    watch(userIds, handler) {
+    watch(userIds, handler, signal) {
+      if (signal.aborted) return;
       const releases = [...new Set(userIds)].map((id) => {
         const watched = users.get(id) ?? { status: null, ...createEmitter(hub.guard) };
         users.set(id, watched);
-        let isOver = false;
-        const release = watched.on("status", handler);
         const { status } = watched;
-        if (status) queueMicrotask(() => isOver || hub.guard(() => handler(status)));
-        return () => {
-          isOver = true;
-          release();
-        };
+        if (status) queueMicrotask(() => signal.aborted || hub.guard(() => handler(status)));
+        return watched.on("status", handler);
       });
       changed();
-      return () => {
+      signal.addEventListener("abort", () => {
         for (const release of releases) release();
         changed();
-      };
+      });
     },
     status: (userId) => users.get(userId)?.status ?? null,
     listUsers: (room) =>
       new Promise((resolve, reject) => {
-        if (!hub.isOpen()) return reject(new PresenceError("connection", "there is no connection"));
+        if (!hub.isOpen()) return reject(new PresenceError("connection", "no connection"));
         questions.add(reject);
         hub.say({ type: "list_users", ...(room !== undefined && { room }) }, (answer) => {
           questions.delete(reject);

@@ -3,16 +3,11 @@ import type { Env, OpenTransport, PageEvent, Release, TransportKind } from "./ap
 import { openLater } from "./link/later.ts";
 import { openSocket } from "./link/socket.ts";
 
-/** How often a key or a pointer is worth telling, in milliseconds. */
-const USED_EVERY = 5_000;
+/** What tells of a page. Whether somebody uses it is only asked by what is loaded for pages that last. */
+const PAGE_EVENTS = ["online", "offline", "visibilitychange", "pagehide", "pageshow"];
 
-/** What tells of a page; the last four say that somebody uses it. */
-const PAGE_EVENTS = "online offline visibilitychange pagehide pageshow pointerdown pointermove keydown wheel".split(
-  " ",
-);
-
-/** Longest time that a timer takes: beyond, it would fire at once. */
-const LONGEST = 2_147_483_647;
+/** About the longest time that a timer takes: beyond 2³¹ milliseconds it would fire at once. */
+const LONGEST = 2e9;
 
 function after(milliseconds: number, callback: () => void): Release {
   const timer = setTimeout(callback, Math.min(milliseconds, LONGEST));
@@ -20,8 +15,7 @@ function after(milliseconds: number, callback: () => void): Release {
 }
 
 function uniqueId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
 /** What is outside here and now, unless `own` says otherwise. */
@@ -31,20 +25,14 @@ export function createEnv(own: Partial<Env> = {}): Env {
 
   const subscribe = (listener: (event: PageEvent) => void): Release => {
     const off = new AbortController();
-    let used = -USED_EVERY;
     const heard = (event: Event): void => {
-      const { type, timeStamp } = event;
+      const { type } = event;
       if (type === "online" || type === "offline") listener(type);
       else if (type === "visibilitychange") listener(document?.hidden ? "hidden" : "visible");
-      else if (event instanceof PageTransitionEvent) {
-        if (event.persisted) listener(type === "pagehide" ? "kept" : "back");
-      } else if (timeStamp - used >= USED_EVERY) {
-        used = timeStamp;
-        listener("used");
-      }
+      else if (event instanceof PageTransitionEvent && event.persisted) listener(type === "pagehide" ? "kept" : "back");
     };
     for (const type of PAGE_EVENTS) {
-      window?.addEventListener(type, heard, { signal: off.signal, passive: true, capture: true });
+      window?.addEventListener(type, heard, { signal: off.signal, capture: true });
     }
     return () => off.abort();
   };
@@ -68,18 +56,21 @@ export function createEnv(own: Partial<Env> = {}): Env {
   /** A lock that is held until the tab goes tells a duplicated tab, which has a copy of the storage, from a reload. */
   const claim = (name: string, signal: AbortSignal): Promise<boolean> =>
     new Promise((resolve) => {
-      const hold = (lock: Lock | null): Promise<void> | undefined => {
+      const hold = (lock: Lock | null): unknown => {
         resolve(lock !== null);
-        return lock ? new Promise((release) => signal.addEventListener("abort", () => release())) : undefined;
+        return lock && new Promise((release) => signal.addEventListener("abort", release));
       };
-      const asked = navigator?.locks?.request(name, { ifAvailable: true }, hold) ?? Promise.reject();
-      asked.catch(() => resolve(true));
+      const free = (): void => resolve(true);
+      if (navigator?.locks) navigator.locks.request(name, { ifAvailable: true }, hold).catch(free);
+      else free();
     });
 
-  const transports = new Map<TransportKind, OpenTransport>();
+  const transports = new Map<TransportKind, OpenTransport>([
+    ["ws", openSocket],
+    ["sse", openLater],
+  ]);
   // A WebSocket that is not there is not tried.
-  if (WebSocket) transports.set("ws", openSocket);
-  transports.set("sse", openLater);
+  if (!WebSocket) transports.delete("ws");
   return {
     now: Date.now,
     after,

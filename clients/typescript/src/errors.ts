@@ -44,24 +44,20 @@ export interface ErrorDetails {
 
 /** Everything that goes wrong is one of these. */
 export class PresenceError extends Error {
-  override readonly name = "PresenceError";
-  readonly code: ErrorCode;
+  declare readonly name: "PresenceError";
+  declare readonly code: ErrorCode;
   /** The field of the message that was wrong. */
-  readonly field: string | null;
+  declare readonly field: string | null;
   /** The room that it is about. */
-  readonly room: string | null;
+  declare readonly room: string | null;
   /** In how many milliseconds it is worth another try. */
-  readonly retryAfter: number | null;
+  declare readonly retryAfter: number | null;
   /** The HTTP status, if it was a request. */
-  readonly status: number | null;
+  declare readonly status: number | null;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details);
-    const { field = null, room = null, retryAfter = null, status = null } = details;
-    this.code = code;
-    this.field = field;
-    this.room = room;
-    this.retryAfter = retryAfter;
-    this.status = status;
+    const nothing = { field: null, room: null, retryAfter: null, status: null };
+    Object.assign(this, nothing, details, { name: "PresenceError", code });
   }
 }

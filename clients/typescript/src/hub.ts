@@ -1,61 +1,48 @@
-// What a client lends to its parts: rooms, messages, and people elsewhere.
-import type {
-  Client,
-  ClientEvents,
-  ClientOptions,
-  Drift,
-  Env,
-  Identity,
-  JsonObject,
-  Message,
-  Room,
-  Self,
-} from "./api.ts";
+// What a client lends to its parts: the connection, rooms, messages, and people elsewhere.
+import type { ClientEvents, ClientOptions, Dial, Env, Identity, Release, Self, TokenRequest } from "./api.ts";
 import type { Emitter, Guard } from "./emitter.ts";
+import type { Link } from "./link/link.ts";
+import type { Later } from "./load.ts";
+import type { Early } from "./messages/messages.ts";
 import type { Resident } from "./room/room.ts";
-import type { Answered, ServerMessage } from "./wire/messages.ts";
+import type { Upkeep } from "./upkeep.ts";
+import type { Said, ServerMessage } from "./wire/messages.ts";
 
-export interface Hub extends Pick<Emitter<ClientEvents>, "emit" | "hears"> {
+/** What a connection needs of its client, and tells it. */
+export interface Host extends Emitter<ClientEvents> {
   readonly env: Env;
+  /** Aborted when the client is spent. */
+  readonly life: AbortSignal;
   readonly options: ClientOptions;
   readonly guard: Guard;
-  readonly isOpen: () => boolean;
-  /** Says something, if the connection is open; `answered` hears what is answered to it. */
-  readonly say: (message: JsonObject, answered?: Answered) => void;
+  /** Where to, and as whom. */
+  readonly dial: (reason: TokenRequest["reason"], signal: AbortSignal) => Promise<Dial>;
+  /** Connected: from now on `use` gets a new token before the one that is in use ends. */
+  readonly renew: (serverTime: number, use: (token: string) => void) => Release | undefined;
+  /** It is open: rooms may be entered. Call {@link Link.synced} when all is in step. */
+  readonly opened: (connected: Said<"connected">) => void;
+  readonly received: (message: ServerMessage) => void;
+  /** It is not open any more. */
+  readonly lost: () => void;
+  /** What a connection needs that lasts is needed from now on. */
+  readonly keepUp: () => void;
+}
+
+/** What a client lends to what is on top of its connection. */
+export interface Hub extends Host, Link {
   identity: Identity | null;
+  /** How often the server hands out, in milliseconds. */
+  tick: number;
   /** Who this user is as far as is known without the server. */
   readonly selfId: () => string | null;
   /** What this user says of themselves. */
   readonly profile: () => Partial<Self>;
-  /** How often the server hands out, in milliseconds. */
-  tick: number;
-  /** A room that is held here. */
-  readonly resident: (room: string) => Resident | undefined;
-  readonly setPending: (pending: number) => void;
-  readonly drift: (room: string, kind: Drift["kind"]) => void;
-  /** The room is held now, and wants a connection. */
-  readonly wanted: (room: Resident) => void;
+  /** Rooms that are held, or have just been. */
+  readonly residents: Map<string, Resident>;
+  /** What is known of messages, also before the part is there that deals with them. */
+  readonly early: Early;
+  /** What a connection needs that lasts. */
+  readonly upkeep: Later<Upkeep>;
   /** The room was entered, or refused: nothing of it is to be waited for. */
   readonly settled: () => void;
-  /** Nobody holds the room any more, and it has been left. */
-  readonly vacated: (room: Resident) => void;
-}
-
-/** Messages that last. */
-export interface Messages extends Pick<Client, "send"> {
-  readonly resend: (room: string, id: string) => ReturnType<Room["resend"]>;
-  readonly discard: (room: string, id: string) => void;
-  /** What a room shows of messages. */
-  readonly of: (room: string) => readonly Message[];
-  /** A room has been left. */
-  readonly forget: (room: string) => void;
-  readonly receive: (message: ServerMessage) => void;
-  /** Says what waits and may go now. */
-  readonly flush: () => void;
-  /** Asks for what was missed, if anything could have been; then calls `done`. */
-  readonly sync: (done: () => void) => void;
-  /** The server's histories are other ones than before. */
-  readonly replaced: () => void;
-  readonly lost: () => void;
-  readonly clear: () => void;
 }

@@ -1,7 +1,6 @@
 // Requests to the server's HTTP interface, with the client's credentials.
 import type { Env, HttpAnswer, RequestOptions } from "./api.ts";
 import { type ErrorCode, PresenceError } from "./errors.ts";
-import type { Credentials } from "./link/credentials.ts";
 import { isObject, json } from "./wire/json.ts";
 import { readError } from "./wire/parse.ts";
 
@@ -9,7 +8,8 @@ import { readError } from "./wire/parse.ts";
 export interface Requester {
   readonly env: Env;
   readonly base: string;
-  readonly credentials: Credentials;
+  /** A good token; `null` if nobody proves anything. */
+  readonly token: (signal: AbortSignal) => Promise<string | null>;
   /** For whom it is, where nobody proves anything. */
   readonly userId: string | null;
 }
@@ -30,12 +30,12 @@ export async function httpError(answer: Response): Promise<PresenceError> {
 
 /** Makes one request. */
 export async function request(
-  { env, base, credentials, userId }: Requester,
+  { env, base, token: tokenFor, userId }: Requester,
   method: string,
   path: string,
   { body, headers: more, signal = new AbortController().signal }: RequestOptions = {},
 ): Promise<HttpAnswer> {
-  const token = await credentials.get("request", signal);
+  const token = await tokenFor(signal);
   let url = base + path;
   const headers = new Headers([...(more ?? [])]);
   if (token !== null) headers.set("authorization", `Bearer ${token}`);

@@ -1,23 +1,19 @@
 // The connection: back by itself when it is lost, and quiet when it is told to stay away.
 import type {
-  ClientEvents,
-  ClientOptions,
   ClosedReason,
   Connection,
-  Dial,
-  Env,
+  ConnectionSnapshot,
+  JsonObject,
   PageEvent,
   Release,
   TokenRequest,
   Transport,
   TransportKind,
 } from "../api.ts";
-import type { Emitter, Guard } from "../emitter.ts";
 import { PresenceError } from "../errors.ts";
-import type { Hub } from "../hub.ts";
+import type { Host } from "../hub.ts";
 import type { Answered, Said, ServerMessage } from "../wire/messages.ts";
 import { parse } from "../wire/parse.ts";
-import type { Credentials } from "./credentials.ts";
 import { backoff, endOf } from "./endings.ts";
 import { createStanding } from "./standing.ts";
 
@@ -36,24 +32,13 @@ const PAUSE = 4999;
 /** How many answers are waited for: most of what is said is answered only if it is refused. */
 const ANSWERS = 1_000;
 
-/** What a link needs of its client, and tells it. */
-export interface LinkHost {
-  readonly options: ClientOptions;
-  readonly env: Env;
-  readonly guard: Guard;
-  readonly credentials: Credentials;
-  /** Where to, and as whom. */
-  readonly dial: (token: string | null) => Promise<Dial>;
-  /** It is open: rooms may be entered. Call {@link Link.synced} when all is in step. */
-  readonly opened: (connected: Said<"connected">) => void;
-  readonly received: (message: ServerMessage) => void;
-  /** It is not open any more. */
-  readonly lost: () => void;
-  readonly emit: Emitter<ClientEvents>["emit"];
-}
-
-export interface Link extends Pick<Hub, "isOpen" | "say" | "setPending"> {
+export interface Link {
   readonly connection: Connection;
+  readonly isOpen: () => boolean;
+  /** Says something, if the connection is open; `answered` hears what is answered to it. */
+  readonly say: (message: JsonObject, answered?: Answered) => void;
+  readonly setPending: (pending: number) => void;
+  /** All is in step. */
   readonly synced: () => void;
   readonly connect: () => void;
   readonly disconnect: () => void;
@@ -61,8 +46,13 @@ export interface Link extends Pick<Hub, "isOpen" | "say" | "setPending"> {
   readonly disable: () => void;
 }
 
-export function createLink(host: LinkHost): Link {
-  const { options, env, credentials } = host;
+/** Whether it was told to stay away, so that only {@link Link.connect} brings it back. */
+function isAway(state: ConnectionSnapshot): boolean {
+  return state.status === "idle" || (state.status === "closed" && state.reason === "disconnected");
+}
+
+export function createLink(host: Host): Link {
+  const { options, env } = host;
   const { now, set, subscribe } = createStanding(options.poorRtt, host.guard, (state) => host.emit("state", state));
   const fail = (error: PresenceError): void => host.emit("error", error);
   const transports = options.tabs?.(env) ?? env.transports;
@@ -75,13 +65,12 @@ export function createLink(host: LinkHost): Link {
   let abort = new AbortController();
   /** What waits in the present state: the next try, the first word, or a sign of life. */
   let timer: Release = () => {};
-  let renewal: Release = () => {};
+  let renewal: Release | undefined;
   let pageEvents: Release | null = null;
   /** The ways that are left to try, and why a token is asked for. */
   let ways: readonly TransportKind[] = [];
   let reason: TokenRequest["reason"] = "connect";
-  /** The way that is tried first until then, because the better one was barred. */
-  let detour: TransportKind | undefined;
+  /** Until when the way that has worked is tried first, because the better one was barred. */
   let detourEnds = 0;
   let retryAfter: number | undefined;
   let lastError: PresenceError | null = null;
@@ -89,42 +78,46 @@ export function createLink(host: LinkHost): Link {
   let isWanted = false;
   let isEnabled = true;
 
-  const isOpen = (): boolean => wire !== null && (now().status === "syncing" || now().status === "live");
+  const isOpen = (): boolean => wire !== null && now().quality !== "disconnected";
+
+  /** Waits for one thing, and for nothing else any more. */
+  const wait = (time: number, then: () => void): void => {
+    timer();
+    timer = env.after(time, then);
+  };
 
   /** Lets go of the present connection, or of the try to get one. The next state has to be set at once. */
-  function drop(code: number): void {
+  const drop = (code: number): void => {
     const wasOpen = isOpen();
     timer();
-    renewal();
+    renewal?.();
     abort.abort();
     wire?.close(code);
-    wire = null;
-    lastError = null;
+    wire = lastError = null;
     asked.clear();
     if (wasOpen) host.lost();
-  }
+  };
 
-  function begin(why: TokenRequest["reason"] = "connect"): void {
+  const begin = (why: TokenRequest["reason"] = "connect"): void => {
     drop(PAUSE);
     if (!isEnabled) return set({ status: "idle" });
     pageEvents ??= env.page.subscribe(pageEvent);
     if (!env.page.online()) return pause();
-    if (env.now() > detourEnds) detour = undefined;
-    ways = [...new Set([...kinds.filter((kind) => kind === detour), ...kinds])];
+    ways = env.now() < detourEnds ? [...kinds].reverse() : kinds;
     reason = why;
     open();
-  }
+  };
 
-  async function open(): Promise<void> {
+  const open = async (): Promise<void> => {
     const [transport] = ways;
     const opens = transport && transports.get(transport);
-    if (!opens) return stay("refused", new PresenceError("connection", "no way to connect"));
+    if (!opens) return stay("refused", new PresenceError("connection", "no way"));
     abort = new AbortController();
     const { signal } = abort;
     set({ status: "connecting", transport });
-    timer = env.after(CONNECT_TIME, () => closed(1006, "no answer in time"));
+    wait(CONNECT_TIME, () => closed(1006, "no answer"));
     try {
-      const dial = await host.dial(await credentials.get(reason, signal));
+      const dial = await host.dial(reason, signal);
       if (signal.aborted) return;
       wire = opens(dial, {
         message: (line) => signal.aborted || receive(line),
@@ -135,9 +128,9 @@ export function createLink(host: LinkHost): Link {
       if (cause instanceof PresenceError) lastError = cause;
       closed(1006, String(cause));
     }
-  }
+  };
 
-  function receive(line: string): void {
+  const receive = (line: string): void => {
     let message: ServerMessage;
     try {
       message = parse(line);
@@ -167,46 +160,35 @@ export function createLink(host: LinkHost): Link {
     // Entering a room is answered in several messages.
     if (!type.startsWith("presence:")) asked.delete(ref);
     answered(message);
-  }
+  };
 
-  function connected(message: Said<"connected">): void {
-    credentials.setClock(message.serverTime);
-    const [transport] = ways;
-    if (now().status !== "connecting" || !transport) return;
-    if (transport !== kinds[0] && !detour) {
-      detour = transport;
-      detourEnds = env.now() + DETOUR;
-    }
+  const connected = (message: Said<"connected">): void => {
+    const state = now();
+    if (state.status !== "connecting") return;
+    const { transport } = state;
+    if (transport !== kinds[0] && env.now() >= detourEnds) detourEnds = env.now() + DETOUR;
     reason = "connect";
     retryAfter = undefined;
     patience = message.heartbeatMs + (message.limits.heartbeatTimeoutMs ?? 10_000);
-    renewal = credentials.renewInTime((token) => {
-      wire?.renew(token);
-      say({ type: "auth", token }, (answer) => answer.type === "error" && fail(answer.error));
-    }, fail);
+    renewal = host.renew(message.serverTime, (token) => wire?.renew(token));
     set({ status: "syncing", transport });
     watch();
     host.opened(message);
-  }
+  };
 
   /** A server that says nothing for longer than its heartbeat is gone, whatever the wire believes. */
-  function watch(): void {
-    timer();
-    timer = env.after(patience, () => closed(1006, "the server is silent"));
-  }
+  const watch = (): void => wait(patience, () => closed(1006, "silence"));
 
-  function closed(code: number, why: string | null, after: number | undefined = retryAfter): void {
+  const closed = (code: number, why: string | null, after: number | undefined = retryAfter): void => {
     const { status, attempt } = now();
-    const error = lastError ?? new PresenceError("connection", why || `closed with ${code}`);
+    const error = lastError ?? new PresenceError("connection", why || `closed: ${code}`);
     const end = endOf(code);
     drop(PAUSE);
     retryAfter = undefined;
-    const renew = end === "expired" ? end : end === "unauthorized" ? "refused" : null;
-    if (renew && credentials.canRenew) {
-      if (reason === "connect") return begin(renew);
-      // A new token that is no better than the last one will not get better by asking at once.
-      if (renew === "refused") return stay("unauthorized", error);
-    } else if (end) return stay(end, error);
+    const isToken = options.getToken && (end === "expired" || end === "unauthorized");
+    if (isToken && reason === "connect") return begin(end === "expired" ? end : "refused");
+    // A new token that is no better than the last one will not get better by asking at once.
+    if (end && !(isToken && end === "expired")) return stay(end, error);
     if (status === "connecting" && error.code !== "token" && after === undefined && ways.length > 1) {
       // The way is barred, or the server is down: the other way will tell.
       ways = ways.slice(1);
@@ -216,44 +198,44 @@ export function createLink(host: LinkHost): Link {
     // Who has said too much comes back slowly.
     const next = Math.max(attempt + 1, code === 4008 ? 4 : 1);
     if (next > (options.retries ?? Number.POSITIVE_INFINITY)) return stay("gave_up", error);
-    wait(after ?? backoff(next, env.random), error, next);
-  }
+    rest(after ?? backoff(next, env.random), error, next);
+  };
 
-  function wait(time: number, error: PresenceError, attempt: number): void {
-    timer();
+  const rest = (time: number, error: PresenceError, attempt: number): void => {
     if (!env.page.online()) return pause();
     set({ status: "waiting", nextTryAt: env.now() + time, error }, { attempt });
-    timer = env.after(time, begin);
-  }
+    wait(time, begin);
+  };
 
   /** Waits for the page to say that it is worth a try. */
-  function pause(): void {
+  const pause = (): void => {
     drop(PAUSE);
     set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "no network") });
-  }
+  };
 
   /** Lets go for good, and hears no more of the page. */
-  function end(): void {
+  const end = (): void => {
     drop(1000);
     pageEvents?.();
     pageEvents = null;
-  }
+  };
 
-  function stay(why: ClosedReason, error: PresenceError | null): void {
+  const stay = (why: ClosedReason, error: PresenceError | null): void => {
     end();
     set({ status: "closed", reason: why, error });
     if (error) fail(error);
-  }
+  };
 
-  function pageEvent(event: PageEvent): void {
+  const pageEvent = (event: PageEvent): void => {
     const state = now();
+    if (event === "hidden") host.keepUp();
     if (event === "offline" || event === "kept") return pause();
     // Another network may have other ways.
     if (event === "online") detourEnds = 0;
     if (state.status !== "waiting") return;
-    if (event === "online") wait(env.random() * ONLINE_SPREAD, state.error, state.attempt);
+    if (event === "online") rest(env.random() * ONLINE_SPREAD, state.error, state.attempt);
     else if (event === "back" || (event === "visible" && state.nextTryAt !== null)) begin();
-  }
+  };
 
   const say: Link["say"] = (message, answered) => {
     if (!isOpen()) return;
@@ -274,7 +256,7 @@ export function createLink(host: LinkHost): Link {
       subscribe,
       retryNow() {
         const state = now();
-        if (state.status === "closed" && state.reason !== "disconnected") set(null, { attempt: 0 });
+        if (state.status === "closed" && !isAway(state)) set(null, { attempt: 0 });
         else if (state.status !== "waiting") return;
         begin();
       },
@@ -288,9 +270,9 @@ export function createLink(host: LinkHost): Link {
     },
     setPending: (pending) => set(null, { pending }),
     connect() {
+      if (host.life.aborted) return;
       isWanted = true;
-      const state = now();
-      if (state.status === "idle" || (state.status === "closed" && state.reason === "disconnected")) begin();
+      if (isAway(now())) begin();
     },
     disconnect() {
       isWanted = false;

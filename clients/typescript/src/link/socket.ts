@@ -7,17 +7,15 @@ export function openSocket({ base, query, hello }: Dial, { message, closed }: Tr
   const send = (said: JsonObject): void => {
     if (socket.readyState === 1) socket.send(JSON.stringify(said));
   };
-  const off = new AbortController();
-  const { signal } = off;
-  socket.addEventListener("open", () => hello && send(hello), { signal });
-  socket.addEventListener("message", ({ data }) => typeof data === "string" && message(data), { signal });
-  socket.addEventListener("close", ({ code, reason }) => closed(code, reason), { signal });
+  socket.onopen = () => hello && send(hello);
+  socket.onmessage = ({ data }) => typeof data === "string" && message(data);
+  socket.onclose = ({ code, reason }) => closed(code, reason);
   return {
     send,
     // The connection itself is told by a message.
     renew() {},
     close(code) {
-      off.abort();
+      socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close(code);
     },
   };

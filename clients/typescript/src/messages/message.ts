@@ -1,6 +1,6 @@
 // A message as applications see it.
 import type { Delivery, Message, OutboxEntry, StoredMessage } from "../api.ts";
-import type { WireMessage } from "../wire/messages.ts";
+import type { WireMessage } from "./news.ts";
 
 /** A name that no message of anybody else has. */
 export function keyOf({ userId, id }: { readonly userId: string | null; readonly id: string }): string {

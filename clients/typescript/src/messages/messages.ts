@@ -1,81 +1,92 @@
-// Messages that last: what is on its way, what has come, and what a room shows of both.
-import type { Message, StoredMessage } from "../api.ts";
-import type { Hub, Messages } from "../hub.ts";
-import type { StreamItem } from "../wire/messages.ts";
-import { bodyOf } from "../wire/parse.ts";
-import { messageOf } from "./message.ts";
-import { createOutbox } from "./outbox.ts";
-import { createStreams } from "./streams.ts";
+// Messages that last, as every page has them: the part that deals with them comes when there is one.
+import type { Client, JsonObject, Room, StoredMessage } from "../api.ts";
+import type { Hub } from "../hub.ts";
+import { type Later, later } from "../load.ts";
+import { json } from "../wire/json.ts";
+import type { Post } from "./post.ts";
 
-/** How many messages a room shows at most. */
-const SHOWN = 200;
-
-function isStored(message: Message): message is StoredMessage {
-  return message.delivery.state === "stored";
+/** What is known of messages also before that part is there. */
+export interface Early {
+  /** The server's time when it was last heard. */
+  time: number;
+  /** The same before a connection was lost; `null` if nothing may be missing. */
+  lostAt: number | null;
+  /** Whether the server's histories are other ones than before: places in them mean nothing any more. */
+  isReplaced: boolean;
 }
 
-/** Adds messages to a client. */
+export interface Messages extends Pick<Client, "send"> {
+  /** The part that deals with them, if it is there. */
+  readonly now: Post | undefined;
+  readonly use: Later<Post>["use"];
+  readonly resend: (room: string, id: string) => ReturnType<Room["resend"]>;
+  /** Takes what a server says beside presence. */
+  readonly receive: (message: JsonObject) => void;
+  /** The server's clock says this. */
+  readonly setTime: (serverTime: number) => void;
+  /** Asks for what was missed, if anything could have been; then calls `done`. */
+  readonly sync: (done: () => void) => void;
+  readonly lost: () => void;
+}
+
 export function createMessages(hub: Hub): Messages {
-  /** What is stored, by room, in the order of places. */
-  const logs = new Map<string, readonly StoredMessage[]>();
+  const { early } = hub;
+  /** What has come meanwhile. */
+  let said: JsonObject[] = [];
+  /** How many were sent before that part was there. */
+  let waiting = 0;
+  let synced = (): void => {};
+  // Rooms are in step without it.
+  const post = later(
+    hub,
+    () => import("./post.ts"),
+    () => synced(),
+  );
 
-  const changed = (room: string): void => {
-    hub.resident(room)?.changed();
-    hub.setPending(outbox.pending());
+  /** What fails is shown as failed: nobody has to listen. */
+  const ask = (call: (post: Post) => Promise<StoredMessage>): Promise<StoredMessage> => {
+    const answer = Promise.resolve(post.use(call));
+    answer.catch(() => {});
+    return answer;
   };
 
-  const add = (message: StoredMessage): void => {
-    const { room, key } = message;
-    if (!hub.resident(room)) return;
-    const others = (logs.get(room) ?? []).filter((one) => one.key !== key);
-    const log = [...others, message].sort((a, b) => a.delivery.seq - b.delivery.seq);
-    logs.set(room, log.slice(-(hub.options.messagesMax ?? SHOWN)));
-    changed(room);
+  const prepare = (): void => {
+    post.use(({ receive }) => said.splice(0).forEach(receive));
   };
-
-  const outbox = createOutbox(hub, changed, (message) => {
-    const { room, id } = message;
-    if (isStored(message)) {
-      streams.own(room, message.delivery.seq, id);
-      add(message);
-    }
-    hub.resident(room)?.emit("delivery", message);
-  });
-
-  /** An item of a stream has its turn. False: nobody wants it, and it is left to the server. */
-  const take = (item: StreamItem): boolean => {
-    const { room } = item;
-    const resident = hub.resident(room);
-    if (item.type === "thread_invitation") {
-      const { inbox: _, seq: __, ...invitation } = bodyOf(item);
-      hub.emit("invitation", invitation);
-      return hub.hears("invitation");
-    }
-    if (!resident && !hub.hears("message")) return false;
-    const message = messageOf(item, hub.selfId());
-    // An own message whose acknowledgement was lost goes again, and is acknowledged again.
-    if (outbox.of(room).some(({ key }) => key === message.key)) return true;
-    add(message);
-    resident?.emit("message", message);
-    hub.emit("message", message);
-    return true;
-  };
-
-  const streams = createStreams(hub, take);
+  if (hub.options.outboxStore) prepare();
 
   return {
-    ...outbox,
-    ...streams,
-    send: (room, data, how) => outbox.send(room, data, how?.id),
-    of: (room) => [...(logs.get(room) ?? []), ...outbox.of(room)],
-    forget: (room) => logs.delete(room),
-    lost() {
-      outbox.lost();
-      streams.lost();
+    get now() {
+      return post.now;
     },
-    clear() {
-      outbox.clear();
-      streams.clear();
+    use: post.use,
+    send(room, data, how) {
+      const copy = json(data);
+      if (!post.now) {
+        waiting += 1;
+        hub.setPending(waiting);
+      }
+      return ask(({ send }) => send(room, copy, how?.id));
+    },
+    resend: (room, id) => ask(({ resend }) => resend(room, id)),
+    receive(message) {
+      said.push(message);
+      prepare();
+    },
+    setTime(serverTime) {
+      if (said.length === 0) early.time = serverTime;
+    },
+    sync(done) {
+      synced = done;
+      if (early.lostAt === null) done();
+      else post.use(({ sync }) => sync(done));
+    },
+    lost() {
+      // What has come and was not taken comes again.
+      said = [];
+      // Of several losses without a sync between them the first counts.
+      early.lostAt ??= early.time;
+      post.now?.lost();
     },
   };
 }

@@ -2,11 +2,11 @@
 import type { Json, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
 import { PresenceError } from "../errors.ts";
 import type { Hub } from "../hub.ts";
-import { load } from "../load.ts";
 import { AGAIN, isPassing } from "../room/mine.ts";
-import { json } from "../wire/json.ts";
 import type { ServerMessage } from "../wire/messages.ts";
+import { createKeeper } from "./keeper.ts";
 import { ownMessage } from "./message.ts";
+import { readNews } from "./news.ts";
 
 /** How many may wait. */
 const MOST = 500;
@@ -79,8 +79,9 @@ export function createOutbox(
   const answered = (letter: Letter, answer: ServerMessage): void => {
     const { message } = letter;
     letter.isFlying = false;
-    if (answer.type === "ack") {
-      const { seq, durability, timestamp } = answer;
+    const ack = answer.type === "unknown" ? readNews(answer.message) : null;
+    if (ack?.type === "ack") {
+      const { seq, durability, timestamp } = ack;
       const delivery = { state: "stored", seq, durability } as const;
       const stored = { ...message, timestamp, userId: hub.selfId(), delivery };
       remove(letter);
@@ -110,7 +111,7 @@ export function createOutbox(
     );
     for (const [room, letter] of firsts) {
       const { id, data } = letter.message;
-      if (letter.isFlying || !hub.isOpen() || hub.resident(room)?.isEntering()) continue;
+      if (letter.isFlying || !hub.isOpen() || hub.residents.get(room)?.isEntering()) continue;
       letter.isFlying = true;
       hub.say({ type: "message", room, id, data }, (answer) => answered(letter, answer));
     }
@@ -130,7 +131,6 @@ export function createOutbox(
   };
 
   const keep = async (store: OutboxStore): Promise<() => void> => {
-    const { createKeeper } = await load(env, () => import("./keeper.ts"));
     const save = await createKeeper(store, hub, pending, (entry) => {
       if (find(entry.room, entry.id)) return;
       // What was kept is older than what was sent since.
@@ -146,8 +146,9 @@ export function createOutbox(
     send(room, data, id = env.uniqueId()) {
       const known = find(room, id);
       if (known) return known.promise;
+      if (hub.life.aborted) return refuse("cancelled", "disconnected for good");
       if (pending().length >= (options.outboxMax ?? MOST)) return refuse("outbox_full", "too many wait");
-      return post(write({ room, id, data: json(data), timestamp: env.now() }));
+      return post(write({ room, id, data, timestamp: env.now() }));
     },
     resend(room, id) {
       const letter = find(room, id);

@@ -2,9 +2,8 @@
 import type { Dropped, JsonObject, Release } from "../api.ts";
 import type { Hub } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
-import type { Said, ServerMessage, StreamItem } from "../wire/messages.ts";
-import { bodyOf } from "../wire/parse.ts";
 import { keyOf } from "./message.ts";
+import { bodyOf, type News, readNews, type StreamItem } from "./news.ts";
 
 /** How many of the latest items of a stream are remembered by name. */
 const REMEMBERED = 1_000;
@@ -16,14 +15,12 @@ const ANSWER_TIME = 10_000;
 const OVERLAP = 10_000;
 
 export interface Streams {
-  /** Takes what belongs to streams, and what the server's clock says. */
-  readonly receive: (message: ServerMessage) => void;
+  /** Takes what belongs to streams. */
+  readonly receive: (message: News) => void;
   /** This session's own message has this place: it will not come again as somebody else's. */
   readonly own: (room: string, seq: number, id: string) => void;
   /** Asks for what was missed, if anything could have been; then calls `done`. */
   readonly sync: (done: () => void) => void;
-  /** The server's histories are other ones than before: places mean nothing any more. */
-  readonly replaced: () => void;
   readonly lost: () => void;
   readonly clear: () => void;
 }
@@ -34,6 +31,8 @@ interface Stream {
   /** The latest items, by place. */
   readonly names: Map<number, string>;
 }
+
+type SyncResult = Extract<News, { readonly type: "sync_result" }>;
 
 /** Something that has a place in a stream. */
 type Placed = StreamItem | ({ readonly type: "messages_dropped" } & Dropped);
@@ -50,14 +49,12 @@ function placeOf(item: Placed): { room: string; first: number; last: number; nam
 export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): Streams {
   const streams = new Map<string, Stream>();
   const unacked = new Set<string>();
-  /** What has come while it is not known what was missed before it; `null` if nothing was. */
-  let held: Placed[] | null = null;
-  let isReplaced = false;
-  /** The server's time when it was last heard, and when it was last heard before the connection was lost. */
-  let time = 0;
-  let seenUntil = 0;
+  const { early } = hub;
+  /** What has come while it is not known what was missed before it. */
+  let held: Placed[] = [];
   let timer: Release = () => {};
   let failed = 0;
+  let isAsking = false;
 
   const streamOf = (room: string): Stream => {
     const stream = streams.get(room) ?? { place: 0, names: new Map() };
@@ -88,14 +85,14 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
     const stream = streamOf(room);
     const isKnown = stream.names.get(last) === name;
     // Of a new history an old place says nothing, unless it is the same item that stands there.
-    if (isReplaced && last <= stream.place && !isKnown) {
+    if (early.isReplaced && last <= stream.place && !isKnown) {
       stream.place = first - 1;
       stream.names.clear();
     }
     if (last > stream.place) {
       if (item.type === "messages_dropped") {
         const dropped = bodyOf(item);
-        hub.resident(room)?.emit("dropped", dropped);
+        hub.residents.get(room)?.emit("dropped", dropped);
         hub.emit("dropped", dropped);
       } else if (isKnown || take(item)) remember(stream, last, name);
       else return;
@@ -105,27 +102,27 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
   };
 
   /** Takes in order what a sync has brought, each stream's items among its losses. */
-  const takeAll = ({ messages, dropped, cursors, profiles }: Said<"sync_result">): void => {
+  const takeAll = ({ messages, dropped, cursors, profiles }: SyncResult): void => {
     const losses = dropped?.map((loss) => ({ ...loss, type: "messages_dropped" as const })) ?? [];
     [...messages, ...losses].sort((a, b) => placeOf(a).first - placeOf(b).first).forEach(settle);
     for (const [room, end] of cursors) {
       const stream = streams.get(room);
-      if (stream) stream.place = isReplaced ? end : Math.max(stream.place, end);
+      if (stream) stream.place = early.isReplaced ? end : Math.max(stream.place, end);
     }
     for (const profile of profiles ?? []) hub.emit("profile", profile);
   };
 
   /** Nothing is missing any more: what was held comes after it. */
   const release = (): void => {
-    const waiting = held ?? [];
-    held = null;
-    waiting.forEach(settle);
-    isReplaced = false;
+    early.lostAt = null;
+    for (const item of held.splice(0)) settle(item);
+    isAsking = early.isReplaced = false;
   };
 
   /** Asks, page after page, and again if there is no answer. Meanwhile what comes is held: it would come too early. */
   const ask = (since: number, cursors: JsonObject, done: () => void): void => {
     let isOver = false;
+    isAsking = true;
     const later = (wait: number): void => {
       isOver = true;
       timer();
@@ -141,9 +138,10 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
         return later(error.retryAfter ?? backoff(failed, hub.env.random));
       }
       timer();
-      if (answer.type === "sync_result") {
-        takeAll(answer);
-        if (answer.more) return ask(answer.timestamp, Object.fromEntries(answer.cursors), done);
+      const news = answer.type === "unknown" ? readNews(answer.message) : null;
+      if (news?.type === "sync_result") {
+        takeAll(news);
+        if (news.more) return ask(news.timestamp, Object.fromEntries(news.cursors), done);
       }
       // A server that keeps no messages has none that were missed.
       failed = 0;
@@ -154,40 +152,36 @@ export function createStreams(hub: Hub, take: (item: StreamItem) => boolean): St
 
   return {
     receive(message) {
-      if ("serverTime" in message) time = message.serverTime;
-      if ("timestamp" in message) time = Math.max(time, message.timestamp);
+      if ("timestamp" in message) early.time = Math.max(early.time, message.timestamp);
       switch (message.type) {
         case "message_created":
         case "thread_invitation":
         case "messages_dropped":
-          if (held) held.push(message);
-          else settle(message);
+          if (early.lostAt === null) settle(message);
+          else held.push(message);
       }
     },
     own(room, seq, id) {
       remember(streamOf(room), seq, keyOf({ userId: hub.selfId(), id }));
     },
     sync(done) {
-      if (!held) return done();
+      if (early.lostAt === null) return done();
+      if (isAsking || !hub.isOpen()) return;
       // Of a new history what came since is asked for, by the clock: its places are not these.
-      const places = isReplaced ? [] : [...streams].map(([room, { place }]) => [room, place] as const);
+      const places = early.isReplaced ? [] : [...streams].map(([room, { place }]) => [room, place] as const);
       timer();
-      ask(Math.max(seenUntil - OVERLAP, 0), Object.fromEntries(places), done);
-    },
-    replaced() {
-      isReplaced = true;
+      ask(Math.max(early.lostAt - OVERLAP, 0), Object.fromEntries(places), done);
     },
     lost() {
       timer();
+      isAsking = false;
       unacked.clear();
-      // Of several losses without a sync between them the first counts.
-      if (!held) seenUntil = time;
       held = [];
     },
     clear() {
       timer();
       streams.clear();
-      held = null;
+      held = [];
     },
   };
 }

@@ -3,8 +3,9 @@
 import type { Client, Message, Profile, UserStatus } from "../api.ts";
 import { PresenceError } from "../errors.ts";
 import { messageOf } from "../messages/message.ts";
+import type { WireMessage } from "../messages/news.ts";
+import { MESSAGE, standing } from "../messages/shapes.ts";
 import { isObject, json } from "../wire/json.ts";
-import type { WireMessage } from "../wire/messages.ts";
 import { list, object, type Read } from "../wire/read.ts";
 import { createDocument, type Document } from "./document.ts";
 
@@ -69,13 +70,15 @@ export interface People {
   readonly history: (room: string, page?: { readonly after?: number; readonly limit?: number }) => Promise<History>;
 }
 
-const person: Read<Person> = object<Person>("id username? name? color? avatar? status:standing lastOnline:n?");
-const member: Read<Member> = object<Member>("userId username? name? color? status:standing joinedAt:n");
+const person: Read<Person> = object<Person>("id username? name? color? avatar? status:standing lastOnline:n?", {
+  standing,
+});
+const member: Read<Member> = object<Member>("userId username? name? color? status:standing joinedAt:n", { standing });
 const invite: Read<Invite> = object<Invite>("room userId invitedBy createdAt:n");
 const page: Read<{ readonly messages: readonly WireMessage[]; readonly more: boolean }> = object<{
   readonly messages: readonly WireMessage[];
   readonly more: boolean;
-}>("messages:messages more:flag");
+}>("messages:messages more:flag", { messages: list(object(MESSAGE, { json })) });
 
 /** Gives a client what lasts of people. */
 export function createPeople(client: Client): People {

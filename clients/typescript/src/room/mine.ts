@@ -1,39 +1,34 @@
-// What this session says of itself in a room: state, cursor and typing; shown at once, sent when it may be.
-import type { Cursor, Env, JsonObject, Release } from "../api.ts";
+// What this session says of itself in a room: state and cursor; shown at once, sent when it may be.
+import type { Cursor, Json, JsonObject, Me, Release } from "../api.ts";
 import type { PresenceError } from "../errors.ts";
-import { fromEntries, jsonObject, merge, same } from "../wire/json.ts";
-import type { Answered } from "../wire/messages.ts";
+import type { Hub } from "../hub.ts";
+import { joined, json, merge, only, same } from "../wire/json.ts";
+import type { Answered, ServerMessage } from "../wire/messages.ts";
 import { createPace } from "./pace.ts";
-
-/** How long a key counts as typing; the server counts a little longer. */
-const TYPING = 3_000;
 
 /** When to try again what the server has no time for, if it does not say. */
 export const AGAIN = 1_000;
 
-const NOTHING: JsonObject = /* @__PURE__ */ fromEntries([]);
+const NOTHING: JsonObject = /* @__PURE__ */ joined();
 
 /** What a room lends to its own part. */
 export interface Voice {
   /** Whether the room is entered, so that something may be said. */
   readonly isIn: () => boolean;
-  /** Whether there is nobody else to look. */
-  readonly isAlone: () => boolean;
-  readonly tick: () => number;
+  /** The same, and there is somebody else to look. */
+  readonly isSeen: () => boolean;
   readonly say: (type: string, fields: JsonObject, answered?: Answered) => void;
   readonly changed: (when?: "frame") => void;
   readonly refused: (error: PresenceError) => void;
 }
 
+/** What this session says of itself, as it was said last. */
+export type Own = Pick<Me, "state" | "cursor">;
+
 export interface Mine {
-  readonly state: () => JsonObject;
-  readonly cursor: () => Cursor | null;
-  readonly isTyping: () => boolean;
+  readonly facts: () => Own;
   readonly update: (patch: JsonObject) => void;
   readonly point: (cursor: Cursor | null) => void;
-  readonly type: (typing?: boolean) => void;
-  /** A message has gone out: who has sent it types it no more. */
-  readonly typed: () => void;
   /** What to enter with: everything, since the server may have forgotten it. */
   readonly introduce: () => JsonObject;
   /** What the server has of this session now. */
@@ -45,140 +40,99 @@ export interface Mine {
   readonly clear: () => void;
 }
 
-/** A patch that the server has not confirmed; `null` removes a field. */
-interface Flight {
-  readonly patch: JsonObject;
-  isSaid: boolean;
-}
-
 /** Whether what was refused may be taken later. */
 export function isPassing({ code }: PresenceError): boolean {
   return code === "rate_limited" || code === "busy" || code === "unavailable";
 }
 
-/** All of these in one, the later over the earlier. */
-function joined(flights: readonly Flight[]): JsonObject {
-  return fromEntries(flights.flatMap(({ patch }) => Object.entries(patch)));
-}
+const NOBODY: Own = { state: NOTHING, cursor: null };
 
-export function createMine(env: Env, voice: Voice): Mine {
+export function createMine(hub: Hub, voice: Voice): Mine {
+  const { env } = hub;
   /** As the server has it. */
   let base = NOTHING;
-  /** In the order in which they were made. */
-  let flights: readonly Flight[] = [];
-  let shown = base;
-  let cursor: Cursor | null = null;
+  /** What is to be different there, and what of that was said, but is not confirmed; `null` removes a field. */
+  let wanted = NOTHING;
+  let said = NOTHING;
+  let own = NOBODY;
   let hasMoved = false;
-  let isTyping = false;
-  let keyAt = 0;
-  let typingEnds: Release = () => {};
   let again: Release = () => {};
 
-  const refresh = (): void => {
-    const next = merge(base, joined(flights));
-    if (same(next, shown)) return;
-    shown = next;
-    voice.changed();
+  const show = (next: Partial<Own>, when?: "frame"): void => {
+    own = { ...own, ...next };
+    voice.changed(when);
   };
 
-  const pace = createPace(env, voice.tick, () => {
-    if (!voice.isIn()) return;
-    if (hasMoved && !voice.isAlone()) {
+  const refresh = (): void => {
+    const state = merge(base, wanted);
+    if (!same(state, own.state)) show({ state });
+  };
+
+  const pace = createPace(hub, () => {
+    if (hasMoved && voice.isSeen()) {
       hasMoved = false;
-      voice.say("cursor", { cursor });
+      voice.say("cursor", { cursor: own.cursor });
     }
-    const said = flights.filter((flight) => flight.isSaid);
-    const known = merge(base, joined(said));
-    const news = Object.entries(joined(flights)).filter(([name, value]) => !same(value, known[name] ?? null));
-    flights = said;
-    if (news.length > 0) fly(fromEntries(news));
+    if (!voice.isIn()) return;
+    const known = merge(base, said);
+    const news = only(wanted, (name, value) => !same(value, known[name] ?? null));
+    wanted = said = joined(said, news);
+    if (Object.keys(news).length > 0) voice.say("update", { state: news }, (answer) => answered(news, answer));
   });
 
-  const fly = (patch: JsonObject): void => {
-    const flight = { patch, isSaid: true };
-    flights = [...flights, flight];
-    voice.say("update", { state: patch }, (answer) => {
-      if (answer.type !== "error") return;
-      if (isPassing(answer.error)) {
-        flight.isSaid = false;
-        again();
-        again = env.after(answer.error.retryAfter ?? AGAIN, pace.ask);
-        return;
-      }
-      flights = flights.filter((one) => one !== flight);
-      voice.refused(answer.error);
+  const answered = (news: JsonObject, answer: ServerMessage): void => {
+    if (answer.type !== "error") return;
+    const { error } = answer;
+    const isOther = (name: string, value: Json): boolean => !same(value, news[name]);
+    said = only(said, isOther);
+    if (!isPassing(error)) {
+      wanted = only(wanted, isOther);
+      voice.refused(error);
       refresh();
-    });
+    }
+    again();
+    again = env.after(error.retryAfter ?? AGAIN, pace.ask);
   };
 
-  const sayTyping = (next: boolean): void => {
-    typingEnds();
-    isTyping = next;
-    if (voice.isIn() && !voice.isAlone()) voice.say("typing", { typing: next });
-    if (next) typingEnds = env.after(TYPING, () => sayTyping(env.now() - keyAt < TYPING));
-    voice.changed();
-  };
-
-  const typed = (): void => {
-    typingEnds();
-    if (isTyping) voice.changed();
-    isTyping = false;
-  };
-
-  const stop = (): void => {
+  const lost = (): void => {
+    hasMoved = own.cursor !== null;
+    said = NOTHING;
     pace.stop();
     again();
   };
 
   return {
-    state: () => shown,
-    cursor: () => cursor,
-    isTyping: () => isTyping,
+    facts: () => own,
     update(patch) {
-      flights = [...flights, { patch: jsonObject(patch), isSaid: false }];
+      wanted = joined(wanted, json(patch));
       refresh();
       pace.ask();
     },
-    point(next) {
-      if (same(cursor, next)) return;
-      cursor = next;
+    point(cursor) {
+      if (same(own.cursor, cursor)) return;
       hasMoved = true;
-      voice.changed("frame");
+      show({ cursor }, "frame");
       pace.ask();
     },
-    type(next = true) {
-      keyAt = env.now();
-      if (next !== isTyping) sayTyping(next);
-    },
-    typed,
     introduce() {
-      const patch = joined([{ patch: base, isSaid: true }, ...flights]);
-      flights = [{ patch, isSaid: true }];
-      return patch;
+      wanted = said = joined(base, wanted);
+      return said;
     },
     confirm(state) {
       if (state === base) return;
       base = state;
-      // What is there now has arrived, and so has everything that was said before it.
-      const arrived = flights.findLastIndex(({ patch, isSaid }) => isSaid && same(merge(base, patch), base));
-      flights = flights.slice(arrived + 1);
+      const isOpen = (name: string, value: Json): boolean => !same(value, base[name] ?? null);
+      said = only(said, isOpen);
+      // What is as wanted may not stay so, while something else is on its way.
+      wanted = only(wanted, (name, value) => name in said || isOpen(name, value));
       refresh();
     },
-    speak() {
-      if (hasMoved || flights.some((flight) => !flight.isSaid)) pace.ask();
-    },
-    lost() {
-      flights = [{ patch: joined(flights), isSaid: false }];
-      hasMoved ||= cursor !== null;
-      stop();
-    },
+    speak: pace.ask,
+    lost,
     clear() {
-      stop();
-      typed();
-      base = shown = NOTHING;
-      flights = [];
-      cursor = null;
-      hasMoved = false;
+      own = NOBODY;
+      base = wanted = NOTHING;
+      lost();
     },
   };
 }

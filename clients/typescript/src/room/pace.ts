@@ -1,5 +1,6 @@
 // Lets things out at the pace of frames and of the server's tick, however often they are asked for.
-import type { Env, Release } from "../api.ts";
+import type { Release } from "../api.ts";
+import type { Hub } from "../hub.ts";
 
 export interface Pace {
   /** Asks for a turn. However many ask, there is one. */
@@ -7,13 +8,14 @@ export interface Pace {
   readonly stop: () => void;
 }
 
-/** Calls `turn` with the next frame, but not sooner than `tick()` milliseconds after the last time. */
-export function createPace(env: Env, tick: () => number, turn: () => void): Pace {
+/** Calls `turn` with the next frame, but not sooner than a tick of the server after the last time. */
+export function createPace(hub: Hub, turn: () => void): Pace {
+  const { env } = hub;
   let cancel: Release | null = null;
   let next = 0;
   const take = (): void => {
     cancel = null;
-    next = env.now() + tick();
+    next = env.now() + hub.tick;
     turn();
   };
   return {

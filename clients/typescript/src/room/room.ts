@@ -1,17 +1,15 @@
 // A room of a client: what the server says of it, what is shown of it, and what is said in it.
-import type { Drift, JsonObject, Me, Release, Room, RoomEvents, RoomSnapshot, RoomStatus } from "../api.ts";
+import type { JsonObject, Me, Release, Room, RoomEvents, RoomSnapshot, RoomStatus } from "../api.ts";
 import { createEmitter } from "../emitter.ts";
 import type { PresenceError } from "../errors.ts";
-import type { Hub, Messages } from "../hub.ts";
+import type { Hub } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
+import type { Messages } from "../messages/messages.ts";
 import { keep } from "../wire/json.ts";
 import type { Answered, ServerMessage } from "../wire/messages.ts";
 import { createMine, isPassing } from "./mine.ts";
-import { createRoster, type Misfit, type Step } from "./roster.ts";
+import { createRoster, type Roster, type Step } from "./roster.ts";
 import { createView } from "./view.ts";
-
-/** How long an answer to a question about the room may take. */
-const ANSWER_TIME = 5_000;
 
 /** How long a room is held after the last hold was released: pages that change release and take in one go. */
 const LINGER = 1_000;
@@ -27,8 +25,13 @@ export interface Resident {
   /** The connection is open: enters. */
   readonly open: () => void;
   readonly lost: () => void;
-  /** Compares with the server. */
-  readonly check: () => void;
+  readonly roster: Roster;
+  /** Whether it is entered, so that something may be said in it. */
+  readonly isIn: () => boolean;
+  /** The same, and there is somebody else to look. */
+  readonly isSeen: () => boolean;
+  /** Says something in it. */
+  readonly say: (type: string, fields?: JsonObject, answered?: Answered) => void;
   /** Says the user's profile anew. */
   readonly introduce: () => void;
   readonly emit: <Type extends keyof RoomEvents>(type: Type, event: RoomEvents[Type]) => void;
@@ -46,21 +49,21 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
   const holds = new Set<Release>();
   const ownHolds: Release[] = [];
   let linger: Release = () => {};
-  /** Until something is answered: the entering, or a question about the room. */
-  let asking: Release | null = null;
-  let asked = 0;
-  /** What is shown is known to be wrong, and was reported. */
-  let isDrifting = false;
+  /** How often it was not let in for want of time, and the next try. */
+  let tries = 0;
+  let again: Release = () => {};
   let typing: readonly string[] = [];
 
-  const isLive = (): boolean => status.kind === "live";
-  const say = (type: string, fields: JsonObject = {}, answered?: Answered): void =>
+  const isIn = (): boolean => hub.isOpen() && status.kind === "live";
+  const say: Resident["say"] = (type, fields, answered) =>
     hub.say({ type: `presence:${type}`, room: id, ...fields }, answered);
 
-  const mine = createMine(env, {
-    isIn: () => hub.isOpen() && isLive(),
-    isAlone: () => roster.users().every((user) => user.id === hub.selfId() && user.connectionCount < 2),
-    tick: () => hub.tick,
+  const isSeen = (): boolean =>
+    isIn() && roster.users().some((user) => user.id !== hub.selfId() || user.connectionCount > 1);
+
+  const mine = createMine(hub, {
+    isIn,
+    isSeen,
     say,
     changed: (when) => view.changed(when),
     refused: (error) => emit("error", error),
@@ -71,11 +74,12 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     view.changed();
   };
 
-  const show = (before: RoomSnapshot | undefined): RoomSnapshot => {
+  const view = createView(env, hub.guard, (before): RoomSnapshot => {
     const userId = hub.selfId();
     const sessionId = hub.identity?.sessionId ?? null;
     const users = roster.users();
     const others = users.filter((user) => user.id !== userId);
+    const typists = others.filter((user) => typing.includes(user.id));
     return keep(before, {
       id,
       status,
@@ -86,31 +90,24 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
         id: userId,
         sessionId,
         user: roster.user(userId) ?? null,
-        state: mine.state(),
-        cursor: mine.cursor(),
-        typing: mine.isTyping(),
+        typing: messages.now?.isTyping(id) ?? false,
+        ...mine.facts(),
       }),
       cursors: keep(before?.cursors, roster.cursors(userId, sessionId)),
-      typing: keep(
-        before?.typing,
-        others.filter((user) => typing.includes(user.id)),
-      ),
-      messages: keep(before?.messages, messages.of(id)),
+      typing: keep(before?.typing, typists),
+      messages: keep(before?.messages, messages.now?.of(id) ?? []),
     });
-  };
-
-  const view = createView(env, hub.guard, show);
-  const { snapshot } = view;
+  });
+  const { snapshot, changed } = view;
 
   /** Somebody has come, gone or changed. */
   const tell = (steps: readonly Step[]): void => {
-    view.changed();
+    changed();
     for (const [type, event] of steps) {
       // Nobody is told of their own coming and going.
       if (type === "update" || event.user.id !== hub.selfId()) emit(type, event);
     }
     confirm();
-    mine.speak();
   };
 
   /** What the server has of this session is in the roster now. */
@@ -118,49 +115,30 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     const { userId, sessionId } = hub.identity ?? {};
     const own = roster.user(userId)?.sessions.find((session) => session.sessionId === sessionId);
     if (own) mine.confirm(own.state);
+    mine.speak();
   };
 
-  /** Nothing is asked any more. */
-  const answer = (): void => {
-    asking?.();
-    asking = null;
-    asked = 0;
+  /** Nothing is waited for any more. */
+  const stop = (): void => {
+    again();
+    tries = 0;
+    hub.upkeep.now?.forget(id);
   };
 
-  const settle = (): void => {
-    answer();
-    isDrifting = false;
-    if (isLive()) return;
+  /** All that is missing has come. */
+  const settle = (digest: string): void => {
+    again();
+    tries = 0;
+    hub.upkeep.now?.settled(resident, digest);
+    if (status.kind === "live") return;
     setStatus({ kind: "live" });
     confirm();
-    mine.speak();
     hub.settled();
-  };
-
-  const ask = (question: () => void, time: number): void => {
-    asking?.();
-    asking = env.after(time, question);
-  };
-
-  const noteDrift = (kind: Drift["kind"]): void => {
-    if (isDrifting || !isLive()) return;
-    isDrifting = true;
-    hub.drift(id, kind);
-  };
-
-  /** Asks for what is missing; and again, ever more slowly, until it is answered. */
-  const repair = (kind: Misfit | null): void => {
-    const since = roster.since();
-    if (!since || !hub.isOpen()) return;
-    if (kind) noteDrift(kind);
-    say("sync", { ...since, digest: roster.digest() });
-    ask(() => repair(kind), ANSWER_TIME + backoff(asked, env.random));
-    asked += 1;
   };
 
   const join = (more?: JsonObject, answered?: Answered): void => {
     const since = roster.since();
-    say("join", { user: { ...hub.profile() }, ...more, ...(since && { since }) }, answered);
+    say("join", { user: hub.profile(), ...more, ...(since && { since }) }, answered);
   };
 
   const enter = (): void => {
@@ -169,10 +147,19 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
   };
 
   const refused = (error: PresenceError): void => {
-    if (isPassing(error)) return ask(enter, error.retryAfter ?? backoff(++asked, env.random));
+    if (isPassing(error)) {
+      again();
+      tries += 1;
+      again = env.after(error.retryAfter ?? backoff(tries, env.random), enter);
+      return;
+    }
     setStatus({ kind: "refused", error });
     emit("error", error);
     hub.settled();
+  };
+
+  const mend = (kind: "gap" | "epoch", most: number): void => {
+    hub.upkeep.use((upkeep) => upkeep.mend(resident, kind, most));
   };
 
   const receive = (message: ServerMessage): void => {
@@ -180,16 +167,15 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     switch (message.type) {
       case "presence:currentUsers": {
         const { reason } = message;
-        if (reason === "epoch") messages.replaced();
-        if (reason === "epoch" || reason === "gap") noteDrift(reason);
-        if (reason === "drift") noteDrift("digest");
+        if (reason === "epoch") hub.early.isReplaced = true;
+        if (isIn() && reason !== "join") hub.upkeep.use(({ replaced }) => replaced(resident, reason));
         tell(roster.begin(message));
-        return settle();
+        return settle(message.digest);
       }
       case "presence:synced": {
         const misfit = roster.compare(message);
-        if (!misfit) settle();
-        else if (asked < 2) repair(misfit);
+        if (misfit) mend(misfit, 2);
+        else settle(message.digest);
         return;
       }
       case "presence:restored":
@@ -200,15 +186,15 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
       case "presence:userUpdated": {
         const steps = roster.apply(message);
         if (steps) tell(steps);
-        else if (!asking) repair("gap");
+        else mend("gap", 1);
         return;
       }
       case "presence:cursors":
         roster.move(message.cursors);
-        return view.changed("frame");
+        return changed("frame");
       case "presence:typing":
         typing = message.userIds;
-        return view.changed();
+        return changed();
       case "error":
         // Without a question of this room's it says that the room was taken from this user.
         return message.error.code === "forbidden" ? refused(message.error) : emit("error", message.error);
@@ -219,14 +205,14 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     if (status.kind !== "refused") say("leave");
     holds.clear();
     linger();
-    answer();
+    stop();
     roster.clear();
     mine.clear();
-    messages.forget(id);
+    messages.now?.forget(id);
     typing = [];
     setStatus({ kind: "out" });
     hub.settled();
-    hub.vacated(resident);
+    hub.residents.delete(id);
   };
 
   const hold = (state?: JsonObject): Release => {
@@ -239,7 +225,8 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     if (kind === "out" && state) mine.update(state);
     if (kind === "out" || kind === "refused") {
       setStatus({ kind: "joining" });
-      hub.wanted(resident);
+      hub.residents.set(id, resident);
+      hub.connect();
       if (hub.isOpen()) enter();
     }
     return release;
@@ -266,33 +253,30 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
       leave: () => ownHolds.pop()?.(),
       update: mine.update,
       cursor: mine.point,
-      typing: mine.type,
-      send(data, options) {
-        mine.typed();
-        return messages.send(id, data, options);
-      },
+      typing: (isTyping) => messages.use(({ type }) => type(id, isTyping)),
+      send: (data, options) => messages.send(id, data, options),
       resend: (message) => messages.resend(id, message),
-      discard: (message) => messages.discard(id, message),
+      discard: (message) => messages.now?.discard(id, message),
     },
     take: (state) => ownHolds.push(hold(state)),
     isEntering: () => status.kind === "joining" || status.kind === "stale",
     receive,
     open: enter,
     lost() {
-      answer();
+      stop();
       typing = [];
       mine.lost();
-      if (isLive()) setStatus({ kind: "stale" });
-      view.changed();
+      setStatus(status.kind === "live" ? { kind: "stale" } : status);
     },
-    check() {
-      if (isLive() && !asking) repair(null);
-    },
+    roster,
+    isIn,
+    isSeen,
+    say,
     introduce() {
-      if (isLive()) join();
+      if (isIn()) join();
     },
     emit,
-    changed: view.changed,
+    changed,
     vacate,
   };
   return resident;

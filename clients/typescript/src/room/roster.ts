@@ -1,8 +1,7 @@
 // Who is in a room, as the server tells it: a fold over its messages, which knows when it has missed something.
 import type { Cursor, RemoteCursor, RoomEvents, Session, User } from "../api.ts";
 import { merge, same } from "../wire/json.ts";
-import type { Said, WireSession, WireUser } from "../wire/messages.ts";
-import { digestOf } from "./digest.ts";
+import type { Said, Stand, WireUser } from "../wire/messages.ts";
 
 /** What happened to somebody, as a room tells it. */
 export type Step = { [Type in "join" | "leave" | "update"]: readonly [Type, RoomEvents[Type]] }[
@@ -10,16 +9,12 @@ export type Step = { [Type in "join" | "leave" | "update"]: readonly [Type, Room
   | "leave"
   | "update"];
 
-/** What is known does not fit what the server says: something is missing, or something is wrong. */
-export type Misfit = "gap" | "digest" | "epoch";
-
 /** The messages that carry a version. */
 export type Versioned = Said<"presence:userJoined"> | Said<"presence:userLeft"> | Said<"presence:userUpdated">;
 
 export interface Roster {
   /** From where to go on; `null` while nothing is known. */
   readonly since: () => { readonly epoch: string; readonly version: number } | null;
-  readonly digest: () => string;
   readonly user: (id: string | null | undefined) => User | undefined;
   /** By the time they came. */
   readonly users: () => readonly User[];
@@ -30,7 +25,8 @@ export interface Roster {
   /** `null`: something before it is missing. */
   readonly apply: (event: Versioned) => readonly Step[] | null;
   readonly move: (cursors: Said<"presence:cursors">["cursors"]) => void;
-  readonly compare: (synced: Said<"presence:synced">) => Misfit | null;
+  /** What does not fit the server's version, if anything does not. */
+  readonly compare: (synced: Stand) => "gap" | "epoch" | null;
   readonly clear: () => void;
 }
 
@@ -39,74 +35,64 @@ export function createRoster(): Roster {
   let version = 0;
   /** In the order in which they came. */
   const users = new Map<string, User>();
-  /** By user, then by session. */
-  const pointers = new Map<string, Map<string, Cursor>>();
-  const shown = new WeakMap<Cursor, RemoteCursor>();
+  /** Where sessions point, by their keys. */
+  const pointers = new Map<string, RemoteCursor>();
 
-  /** Notes where sessions point, and gives the sessions without it. */
-  const plain = (id: string, sessions: readonly WireSession[]): readonly Session[] => {
-    const own = new Map<string, Cursor>();
-    pointers.set(id, own);
-    return sessions.map(({ cursor, ...session }) => {
-      if (cursor) own.set(session.sessionId, cursor);
-      return session;
-    });
+  const point = (user: User, sessionId: string, cursor: Cursor | null): void => {
+    const key = JSON.stringify([user.id, sessionId]);
+    if (cursor) pointers.set(key, { key, sessionId, user, cursor });
+    else pointers.delete(key);
   };
 
-  const come = (user: WireUser): Step => {
-    const before = users.get(user.id);
-    const next = { ...user, sessions: plain(user.id, user.sessions) };
-    users.set(user.id, next);
-    return before ? ["update", { user: next, before }] : ["join", { user: next }];
+  /** Notes somebody, and beside them where their sessions point. */
+  const put = ({ sessions, ...rest }: WireUser): User => {
+    const user = { ...rest, sessions: sessions.map(({ cursor: _, ...session }) => session) };
+    users.set(user.id, user);
+    for (const { sessionId, cursor } of sessions) point(user, sessionId, cursor);
+    return user;
   };
 
-  const update = ({ userId, sessionId, state, sessions: said, ...event }: Said<"presence:userUpdated">): Step[] => {
+  const update = (event: Said<"presence:userUpdated">): Step[] => {
+    const { type: _, ref: __, room: ___, version: ____, userId, sessionId, state, sessions, ...news } = event;
     const before = users.get(userId);
     if (!before) return [];
-    let sessions = said ? plain(userId, said) : before.sessions;
-    if (state) {
-      const stated = (one: Session): Session =>
-        one.sessionId === sessionId ? { ...one, state: merge(one.state, state) } : one;
-      sessions = sessions.map(stated);
-    }
-    const user = {
-      ...before,
-      name: event.name ?? before.name,
-      color: event.color ?? before.color,
-      avatar: event.avatar ?? before.avatar,
-      email: event.email ?? before.email,
-      status: event.status ?? before.status,
-      connectionCount: event.connectionCount ?? before.connectionCount,
-      sessions,
-    };
+    // What is not told has not changed.
+    const next = { ...before, ...Object.fromEntries(Object.entries(news).filter(([, value]) => value !== null)) };
+    const now = sessions ? put({ ...next, sessions }) : next;
+    const stated = (one: Session): Session =>
+      one.sessionId === sessionId ? { ...one, state: merge(one.state, state ?? {}) } : one;
+    const user = state ? { ...now, sessions: now.sessions.map(stated) } : now;
     users.set(userId, user);
     return [["update", { user, before }]];
   };
 
+  /** Lets go of the cursors of those who are not here any more, and shows the others' users as they are now. */
+  const refresh = (): void => {
+    for (const [key, shown] of pointers) {
+      const user = users.get(shown.user.id);
+      if (!user?.sessions.some(({ sessionId }) => sessionId === shown.sessionId)) pointers.delete(key);
+      else if (user !== shown.user) pointers.set(key, { ...shown, user });
+    }
+  };
+
+  const clear = (): void => {
+    users.clear();
+    pointers.clear();
+    epoch = null;
+  };
+
   return {
     since: () => (epoch === null ? null : { epoch, version }),
-    digest: () => digestOf(users.values()),
     user: (id) => users.get(id ?? ""),
     users: () => [...users.values()],
     cursors(userId, sessionId) {
-      const all: RemoteCursor[] = [];
-      for (const [id, user] of users) {
-        for (const [session, cursor] of pointers.get(id) ?? []) {
-          if (id === userId && session === sessionId) continue;
-          const before = shown.get(cursor);
-          const own =
-            before?.user === user ? before : { key: JSON.stringify([id, session]), sessionId: session, user, cursor };
-          shown.set(cursor, own);
-          all.push(own);
-        }
-      }
-      return all;
+      refresh();
+      return [...pointers.values()].filter((one) => one.sessionId !== sessionId || one.user.id !== userId);
     },
     begin(snapshot) {
       const before = epoch === null ? null : new Map(users);
-      users.clear();
-      pointers.clear();
-      for (const user of [...snapshot.users].sort((a, b) => a.joinedAt - b.joinedAt)) come(user);
+      clear();
+      [...snapshot.users].sort((a, b) => a.joinedAt - b.joinedAt).forEach(put);
       ({ epoch, version } = snapshot);
       return before ? differences(before, users) : [];
     },
@@ -114,30 +100,24 @@ export function createRoster(): Roster {
       if (epoch === null || event.version <= version) return [];
       if (event.version > version + 1) return null;
       version = event.version;
-      if (event.type === "presence:userJoined") return [come(event.user)];
       if (event.type === "presence:userUpdated") return update(event);
+      if (event.type === "presence:userJoined") return [["join", { user: put(event.user) }]];
       const user = users.get(event.userId);
       users.delete(event.userId);
-      pointers.delete(event.userId);
+      refresh();
       return user ? [["leave", { user, cause: event.cause }]] : [];
     },
     move(cursors) {
       for (const { userId, sessionId, cursor } of cursors) {
-        const own = pointers.get(userId);
-        if (cursor) own?.set(sessionId, cursor);
-        else own?.delete(sessionId);
+        const user = users.get(userId);
+        if (user) point(user, sessionId, cursor);
       }
     },
     compare(synced) {
       if (synced.epoch !== epoch) return "epoch";
-      if (synced.version !== version) return "gap";
-      return synced.digest === digestOf(users.values()) ? null : "digest";
+      return synced.version === version ? null : "gap";
     },
-    clear() {
-      users.clear();
-      pointers.clear();
-      epoch = null;
-    },
+    clear,
   };
 }
 

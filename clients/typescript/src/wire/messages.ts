@@ -1,15 +1,5 @@
 // What a server says, as this client understands it.
-import type {
-  Cursor,
-  Dropped,
-  InvitationAccepted,
-  Json,
-  JsonObject,
-  LeaveCause,
-  ProfileChange,
-  Session,
-  User,
-} from "../api.ts";
+import type { Cursor, Json, JsonObject, LeaveCause, Session, User } from "../api.ts";
 import type { PresenceError } from "../errors.ts";
 
 /** A session with what only the wire has in it: where it points. */
@@ -26,33 +16,7 @@ export interface Stand {
   readonly digest: string;
 }
 
-/** A message that the server keeps. */
-export interface WireMessage {
-  readonly room: string;
-  readonly id: string;
-  readonly seq: number;
-  readonly userId: string;
-  readonly userName: string;
-  readonly snapshot: Json;
-  readonly timestamp: number;
-}
-
-/** An invitation, which stands in its inbox. */
-export interface WireInvitation {
-  readonly inbox: string;
-  readonly seq: number;
-  readonly room: string;
-  readonly invitedBy: string;
-  readonly userName: string;
-  readonly timestamp: number;
-}
-
-/** Something in a stream. */
-export type StreamItem =
-  | ({ readonly type: "message_created" } & WireMessage)
-  | ({ readonly type: "thread_invitation" } & WireInvitation);
-
-/** What each type of message has. */
+/** What each type of message has that every page hears. */
 export interface Bodies {
   readonly connected: {
     readonly connectionId: string;
@@ -100,29 +64,10 @@ export interface Bodies {
     }[];
   };
   readonly "presence:typing": { readonly room: string; readonly userIds: readonly string[] };
-  readonly ack: {
-    readonly id: string;
-    readonly seq: number;
-    readonly timestamp: number;
-    readonly durability: string | null;
-  };
-  readonly message_created: WireMessage;
-  readonly thread_invitation: WireInvitation;
-  readonly messages_dropped: Dropped;
-  readonly sync_result: {
-    readonly messages: readonly StreamItem[];
-    readonly dropped: readonly Dropped[] | null;
-    readonly profiles: readonly ProfileChange[] | null;
-    readonly cursors: ReadonlyMap<string, number>;
-    readonly more: boolean;
-    readonly timestamp: number;
-  };
-  readonly user_profile_updated: ProfileChange;
-  readonly invitation_accepted: InvitationAccepted;
 }
 
-/** One message of the server. Those of types that this client does not know are `unknown`. */
-export type ServerMessage = { readonly ref: string | number | null } & (
+/** One message of the server. Those of other types are `unknown` until somebody knows them. */
+export type ServerMessage = { readonly ref: Json } & (
   | { [Type in keyof Bodies]: { readonly type: Type } & Bodies[Type] }[keyof Bodies]
   | { readonly type: "error"; readonly error: PresenceError }
   | { readonly type: "unknown"; readonly message: JsonObject }

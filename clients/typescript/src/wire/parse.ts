@@ -1,8 +1,9 @@
 // Reads the server's messages: parsed field by field, never taken on trust. Unknown fields are left aside.
+import type { JsonObject } from "../api.ts";
 import { PresenceError } from "../errors.ts";
-import { type Fields, isObject, jsonObject } from "./json.ts";
+import { isObject, parsed } from "./json.ts";
 import type { Bodies, ServerMessage } from "./messages.ts";
-import { DROPPED, INVITATION, MESSAGE, object, PROFILE, type Read, text } from "./read.ts";
+import { type Kinds, object, type Read, text } from "./read.ts";
 
 const stand = "room epoch version:n digest";
 
@@ -22,13 +23,6 @@ const SHAPES = {
     "room version:n userId name? color? avatar? email? status:presence? connectionCount:n? sessions:sessions? sessionId? state:state?",
   "presence:cursors": "room cursors:pointers",
   "presence:typing": "room userIds:texts",
-  ack: "id seq:n timestamp:n durability?",
-  message_created: MESSAGE,
-  thread_invitation: INVITATION,
-  messages_dropped: DROPPED,
-  sync_result: "messages:items dropped:losses? profiles:profiles? cursors:places more:flag timestamp:n",
-  user_profile_updated: PROFILE,
-  invitation_accepted: "room userId userName timestamp:n",
 } as const;
 
 type Word<Shape> = Shape extends `${infer First} ${infer Rest}` ? Word<First> | Word<Rest> : Name<Shape>;
@@ -39,18 +33,24 @@ type Name<Field> = Field extends `${infer Named}?`
     : Field;
 
 /** That every type is there, and has just the fields that it is said to have. */
-type Complete = {
-  readonly [Type in keyof Bodies]: [Word<(typeof SHAPES)[Type]>, keyof Bodies[Type]] extends [
+export type Complete<Bodies, Shapes extends { readonly [Type in keyof Bodies]: string }> = {
+  readonly [Type in keyof Bodies]: [Word<Shapes[Type]>, keyof Bodies[Type]] extends [
     keyof Bodies[Type],
-    Word<(typeof SHAPES)[Type]>,
+    Word<Shapes[Type]>,
   ]
     ? string
     : never;
 };
 
-const readers: ReadonlyMap<string, Read<object>> = /* @__PURE__ */ new Map(
-  Object.entries(SHAPES satisfies Complete).map(([type, shape]) => [type, object<object>(shape)]),
-);
+/** The readers of messages, by their types. */
+export function readersOf(
+  shapes: { readonly [type: string]: string },
+  kinds?: Kinds,
+): ReadonlyMap<string, Read<object>> {
+  return new Map(Object.entries(shapes).map(([type, shape]) => [type, object<object>(shape, kinds)]));
+}
+
+const readers = /* @__PURE__ */ readersOf(SHAPES satisfies Complete<Bodies, typeof SHAPES>);
 
 const readBody = /* @__PURE__ */ object<{
   readonly code: string;
@@ -73,29 +73,17 @@ export function readError(from: unknown, status: number | null = null): Presence
 export function parse(line: string): ServerMessage {
   const from = jsonOf(line);
   const type = text(from["type"], "type");
-  const named = from["ref"];
-  const ref = typeof named === "string" || typeof named === "number" ? named : null;
+  const { ref = null } = from;
   if (type === "error") return { type, ref, error: readError(from) };
   const read = readers.get(type);
   // The reader of a type reads just what that type has.
-  return read
-    ? ({ ...read(from, type), type, ref } as ServerMessage)
-    : { type: "unknown", ref, message: jsonObject(from) };
-}
-
-/** What a message says, without what only the wire has. */
-export function bodyOf<Message extends { type: unknown; ref?: unknown }>({
-  type: _,
-  ref: __,
-  ...body
-}: Message): Omit<Message, "type" | "ref"> {
-  return body;
+  return read ? ({ ...read(from, type), type, ref } as ServerMessage) : { type: "unknown", ref, message: from };
 }
 
 /** What a line says; nothing if it is no JSON object. */
-export function jsonOf(line: string): Fields {
+export function jsonOf(line: string): JsonObject {
   try {
-    const value: unknown = JSON.parse(line);
+    const value = parsed(line);
     return isObject(value) ? value : {};
   } catch {
     return {};

@@ -212,12 +212,19 @@ describe("the page", () => {
     start();
     await world.pass();
     world.page.tell("hidden");
+    await world.pass();
     world.page.tell("visible");
-    await world.pass(0);
     expect(world.wire().sent).toEqual([
       { type: "presence:activity", active: false },
       { type: "presence:activity", active: true },
     ]);
+  });
+
+  it("is away from the beginning if nobody has looked at it yet", async () => {
+    world.page.visible = false;
+    start();
+    await world.pass();
+    expect(world.wire().sent).toEqual([{ type: "presence:activity", active: false }]);
   });
 
   it("is idle when nobody touches it for five minutes", async () => {

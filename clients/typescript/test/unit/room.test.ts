@@ -122,8 +122,8 @@ describe("gaps and drift", () => {
     model.update("bob", { a: 1 });
     model.update("bob", { b: 2 });
     model.update("bob", { c: 3 });
-    expect(sent("presence:sync")).toHaveLength(1);
     await world.pass();
+    expect(sent("presence:sync")).toHaveLength(1);
     expect(room.others[0]?.sessions[0]?.state).toEqual({ a: 1, b: 2, c: 3 });
     expect(drifts).toEqual(["gap 1"]);
   });
@@ -272,8 +272,18 @@ describe("holding", () => {
 });
 
 describe("messages", () => {
+  it("wait for the part that sends them, and are counted at once", async () => {
+    const first = room.send("one");
+    expect(client.connection.snapshot.pending).toBe(1);
+    await expect(first).resolves.toMatchObject({ data: "one", delivery: { state: "stored" } });
+    expect(client.connection.snapshot.pending).toBe(0);
+  });
+
   it("are pending at once, then stored, and in the end all in order", async () => {
     model.join("bob");
+    // With the first key the part comes that sends messages.
+    room.typing();
+    await world.pass();
     const first = room.send("one");
     expect(room.snapshot.messages).toMatchObject([{ data: "one", own: true, delivery: { state: "pending" } }]);
     const key = room.snapshot.messages[0]?.key;
@@ -320,6 +330,8 @@ describe("messages", () => {
   });
 
   it("wait up to a bound", async () => {
+    room.typing();
+    await world.pass();
     model.isDown = true;
     model.drop();
     for (let n = 0; n < 500; n += 1) void room.send(n);
@@ -389,6 +401,7 @@ describe("messages", () => {
     const dropped = vi.fn();
     room.on("dropped", dropped);
     world.wire().say({ type: "messages_dropped", room: "r", count: 4, from_seq: 3, to_seq: 6, reason: "overflow" });
+    await world.pass();
     expect(dropped).toHaveBeenCalledWith({ room: "r", count: 4, fromSeq: 3, toSeq: 6, reason: "overflow" });
   });
 });

@@ -5,9 +5,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readListed, readStatuses } from "../../src/directory.ts";
 import { PresenceError } from "../../src/index.ts";
+import { type News, readNews } from "../../src/messages/news.ts";
 import { digestOf, fnv1a } from "../../src/room/digest.ts";
 import { json, same } from "../../src/wire/json.ts";
-import { parse } from "../../src/wire/parse.ts";
+import { parse as parseCore } from "../../src/wire/parse.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../../../../presence-core/tests/golden");
 const golden = new Map(
@@ -21,6 +22,13 @@ const ELSEWHERE = new Map([
   ["online_users", readListed],
 ]);
 const messages = [...golden].filter(([name]) => !BODIES.has(name));
+
+/** What a line says to a client that has loaded all of its parts. */
+function parse(line: string): ReturnType<typeof parseCore> | (News & { readonly ref: unknown }) {
+  const message = parseCore(line);
+  const news = message.type === "unknown" ? readNews(message.message) : null;
+  return news ? { ...news, ref: message.ref } : message;
+}
 
 describe("the server's golden files", () => {
   it.each([...ELSEWHERE])("%s is known to whoever has asked", (name, read) => {

@@ -2,9 +2,12 @@
 
 // What a client loads when it needs it is there at once: time in a test does not wait for files.
 import "../../src/directory.ts";
+import "../../src/link/credentials.ts";
 import "../../src/link/stream.ts";
 import "../../src/messages/keeper.ts";
+import "../../src/messages/post.ts";
 import "../../src/request.ts";
+import "../../src/upkeep.ts";
 import type {
   ClientOptions,
   Dial,
