@@ -1,7 +1,9 @@
-// Builds the package: one ES module for each entry of `exports`, one for what they share, and one for each part that is
-// only loaded when it is needed.
+// Builds the package: one ES module for each entry of `exports`, of which `index` has what all of them need, and one for
+// each part that is only loaded when it is needed.
 import { existsSync, readFileSync } from "node:fs";
+import { minify } from "terser";
 import { defineConfig, type Plugin, type UserConfig } from "vite";
+import { INTERNAL } from "./scripts/internal.ts";
 
 // Each entry of the package, by the name of its file in `dist`. What is not written yet is left out.
 const entries = new Map([
@@ -14,7 +16,7 @@ const entries = new Map([
 
 /** What every page loads, in one file: all but what is loaded when it is needed. */
 const CORE =
-  /src\/(?:(?:client|activity|emitter|env|errors|load)\.ts|(?:room|wire|link|messages)\/(?!stream\.|events\.|keeper\.))/u;
+  /src\/(?:(?:index|client|emitter|env|errors|load)\.ts|(?:room\/(?!digest)|wire|messages\/messages|link\/(?!stream|events|credentials|claims)))/u;
 
 /** The stylesheet of the parts goes along as it is: who wants other looks can read it. */
 const stylesheet: Plugin = {
@@ -25,8 +27,32 @@ const stylesheet: Plugin = {
   },
 };
 
+/** What the internal names have become: the same in all files. */
+const names = {};
+
+/** Goes over each file once more, and gives what is only known inside short names. */
+const smaller: Plugin = {
+  name: "smaller",
+  async generateBundle(_, bundle) {
+    for (const file of Object.values(bundle)) {
+      if (file.type !== "chunk") continue;
+      const mapped = bundle[`${file.fileName}.map`];
+      const { code = file.code, map } = await minify(file.code, {
+        module: true,
+        ecma: 2020,
+        compress: { passes: 4, directives: false, pure_getters: true, unsafe_arrows: true, unsafe: true },
+        mangle: { properties: { builtins: true, regex: new RegExp(`^(?:${INTERNAL.join("|")})$`, "u") } },
+        nameCache: names,
+        sourceMap: mapped?.type === "asset" && { content: String(mapped.source), url: `${file.fileName}.map` },
+      });
+      file.code = code;
+      if (mapped?.type === "asset" && typeof map === "string") mapped.source = map;
+    }
+  },
+};
+
 const config: UserConfig = defineConfig({
-  plugins: [stylesheet],
+  plugins: [stylesheet, smaller],
   build: {
     target: "es2022",
     sourcemap: true,
@@ -36,14 +62,15 @@ const config: UserConfig = defineConfig({
       formats: ["es"],
     },
     rolldownOptions: {
+      preserveEntrySignatures: "allow-extension",
       external: [/^react(-dom)?(\/|$)/u],
       onLog(level, log, handle) {
         // The React entries say "use client", and that is kept.
         if (log.code !== "MODULE_LEVEL_DIRECTIVE") handle(level, log);
       },
       output: {
-        chunkFileNames: "shared-[name].js",
         minify: true,
+        chunkFileNames: "[name].js",
         codeSplitting: { groups: [{ name: "core", test: CORE }] },
       },
     },
