@@ -1,6 +1,5 @@
 // What becomes of rooms and messages when the network or the server fails, through a real server, over either transport.
 
-import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Client, type ClientOptions, createClient, type TransportKind } from "../../src/index.ts";
 import { type Network, networkTo } from "./proxy.ts";
 import { type RealServer, realServer, until } from "./server.ts";
+import { SECRET, token } from "./token.ts";
 
 const clients: Client[] = [];
 afterEach(() => {
@@ -145,15 +145,6 @@ describe.each(TRANSPORTS)("a server that fails, over %s", (transport) => {
     }
   });
 });
-
-const SECRET = "0123456789abcdef0123456789abcdef";
-
-function token(sub: string, seconds: number): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const now = Math.floor(Date.now() / 1000);
-  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub, name: sub, iat: now, exp: now + seconds })}`;
-  return `${body}.${createHmac("sha256", SECRET).update(body).digest("base64url")}`;
-}
 
 describe.each(TRANSPORTS)("tokens, over %s", (transport) => {
   let server: RealServer;

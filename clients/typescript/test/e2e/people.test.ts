@@ -62,13 +62,23 @@ describe.each<TransportKind>(["ws", "sse"])("people, over %s", (transport) => {
     await one.people.addMember(doc, ann);
     await one.people.invite(doc, bob);
     const come = async (): Promise<string[]> => {
-      const client = createClient({ url: server.url, user: { id: bob }, transport } as ClientOptions);
+      let going = 0;
+      const counted = async (...call: Parameters<typeof fetch>): Promise<Response> => {
+        going += 1;
+        return fetch(...call).finally(() => {
+          going -= 1;
+        });
+      };
+      const env = { fetch: counted };
+      const client = createClient({ url: server.url, user: { id: bob }, transport, env } as ClientOptions);
       const invited: string[] = [];
       client.on("invitation", ({ room }) => invited.push(room));
       client.connect();
       await until("bob is live", () => client.connection.snapshot.status === "live");
       await until("bob has heard", () => invited.length > 0, 500).catch(() => {});
       client.disconnect({ permanent: true });
+      // What was taken is known to the server when it has been posted.
+      await until("all is said", () => going === 0);
       return invited;
     };
     expect(await come()).toEqual([doc]);
