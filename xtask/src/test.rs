@@ -96,35 +96,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "clippy --quiet --workspace --all-targets --all-features --locked -- -D warnings",
         ),
     ];
-    let server = metadata.member("presence-server")?;
-    let features: Vec<&str> = server.features.keys().map(String::as_str).collect();
-    let is_transport = |feature: &str| {
-        let brings = server.features.get(feature).map_or(&[][..], Vec::as_slice);
-        brings.iter().any(|dependency| dependency.starts_with("dep:presence-transport-"))
-    };
-    for set in feature_sets(&features) {
-        let chosen = if set.is_empty() { String::new() } else { format!(" --features {}", set.join(",")) };
-        let server = format!("--quiet --package presence-server --locked --no-default-features{chosen}");
-        let name = if set.is_empty() { "no feature".to_owned() } else { set.join(" and ") };
-        steps.push(Step::cargo(
-            &format!("lints with {name}"),
-            &format!("clippy {server} --all-targets -- -D warnings"),
-        ));
-        // One kind alone is built with its tests by the lints, and shows itself in what a server does with it.
-        if set.len() != 1 {
-            steps.push(Step::cargo(&format!("server with {name}"), &format!("test {server} --lib")));
-        }
-        // Everything that a server with one kind of transport does, and what it says of the others.
-        if let [feature] = set[..]
-            && is_transport(feature)
-        {
-            let alone = format!(
-                "--quiet --package presence-testkit --locked --no-default-features --features {feature}"
-            );
-            let name = format!("end to end with {feature}");
-            steps.push(Step::cargo(&name, &format!("test {alone} --test end_to_end")));
-        }
-    }
+    steps.extend(steps_of_features(metadata)?);
     steps.push(Step {
         environment: Some(("RUSTDOCFLAGS", "-D warnings".to_owned())),
         ..Step::cargo("documents", "doc --quiet --workspace --no-deps --locked")
@@ -154,6 +126,41 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
     // Hand-over, hung processes and descriptors have tests of their own above.
     steps.push(Step::cargo("chaos", "xtask chaos --quick --debug"));
     steps.extend(client::steps(&metadata.target_directory));
+    Ok(steps)
+}
+
+/// What is tried with each kind of transport and store.
+fn steps_of_features(metadata: &Metadata) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let server = metadata.member("presence-server")?;
+    let features: Vec<&str> = server.features.keys().map(String::as_str).collect();
+    let is_transport = |feature: &str| {
+        let brings = server.features.get(feature).map_or(&[][..], Vec::as_slice);
+        brings.iter().any(|dependency| dependency.starts_with("dep:presence-transport-"))
+    };
+    for set in feature_sets(&features) {
+        let chosen = if set.is_empty() { String::new() } else { format!(" --features {}", set.join(",")) };
+        let server = format!("--quiet --package presence-server --locked --no-default-features{chosen}");
+        let name = if set.is_empty() { "no feature".to_owned() } else { set.join(" and ") };
+        steps.push(Step::cargo(
+            &format!("lints with {name}"),
+            &format!("clippy {server} --all-targets -- -D warnings"),
+        ));
+        // One kind alone is built with its tests by the lints, and shows itself in what a server does with it.
+        if set.len() != 1 {
+            steps.push(Step::cargo(&format!("server with {name}"), &format!("test {server} --lib")));
+        }
+        // Everything that a server with one kind of transport does, and what it says of the others.
+        if let [feature] = set[..]
+            && is_transport(feature)
+        {
+            let alone = format!(
+                "--quiet --package presence-testkit --locked --no-default-features --features {feature}"
+            );
+            let name = format!("end to end with {feature}");
+            steps.push(Step::cargo(&name, &format!("test {alone} --test end_to_end")));
+        }
+    }
     Ok(steps)
 }
 
