@@ -61,9 +61,6 @@ const NETWORK: &[Need] = &[Need { program: "ip", package: "iproute2" }];
 const ALONE: &str =
     "close_codes errors http join_leave messages openapi replay restart server stories takeover";
 
-/// How long each fuzz target searches: enough to go over all inputs that are kept, and a little further.
-const FUZZ_SECONDS: u32 = 3;
-
 /// Runs all checks; stops at the first that fails and says how to repeat it.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
@@ -127,9 +124,6 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "test --package presence-testkit --locked --features network --test network -- --nocapture",
         )
     });
-    steps.push(Step::cargo("fuzz", &format!("xtask fuzz --seconds {FUZZ_SECONDS}")));
-    // Hand-over, hung processes and descriptors have tests of their own above.
-    steps.push(Step::cargo("chaos", "xtask chaos --quick --debug"));
     steps.extend(client::steps(&metadata.target_directory));
     Ok(steps)
 }
