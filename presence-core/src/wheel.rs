@@ -101,11 +101,6 @@ impl<T> Wheel<T> {
         Some(Timestamp::from_millis((self.swept + ahead) * self.slot_millis))
     }
 
-    /// How many timers wait.
-    pub fn len(&self) -> usize {
-        self.waiting
-    }
-
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0

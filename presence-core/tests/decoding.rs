@@ -6,10 +6,10 @@ use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::{Frame, Mark, Message};
 use presence_core::id::{RoomId, UserId, Version};
 use presence_core::limits::Limits;
-use presence_core::port::store::{Gap, GapReason};
+use presence_core::port::store::{Durability, Gap, GapReason};
 use presence_core::stream::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 use presence_core::time::WallTime;
-use presence_core::wire::{self, ClientMessage, Since, SyncResult, decode, decode_message};
+use presence_core::wire::{self, ClientMessage, Kept, Since, SyncResult, decode, decode_message};
 use serde_json::{Value, json};
 
 fn limits() -> Limits {
@@ -252,6 +252,10 @@ fn over_http_a_room_and_a_sync_are_what_they_are_over_a_connection() {
         (&body["messages"][0]["kind"], &body["messages"][1]["kind"]),
         (&Value::Null, &json!("invitation"))
     );
+    let StoredMessage { seq, message } = &messages[0];
+    let (id, at, durability) = (&message.id, message.at, Durability::Memory);
+    let kept = value(&wire::message_kept(Kept { id, room: &message.room, seq: *seq, at, durability }));
+    assert_eq!(kept, json!({"id": "m", "room": "doc", "seq": 7, "timestamp": 5, "durability": "memory"}));
     let room = RoomId::parse("doc").unwrap();
     let gap = Gap { from: Seq::new(2), to: Seq::new(4), reason: GapReason::Expired };
     let result = SyncResult {

@@ -467,4 +467,19 @@ mod tests {
         let expected = BTreeMap::from([(user("ann"), at(9).wall), (user("carl"), at(9).wall)]);
         assert_eq!(here.take_seen(), expected);
     }
+
+    #[test]
+    fn who_is_waited_for_is_here_and_can_not_be_reached() {
+        let (mut here, ann) = (attendance(), user("ann"));
+        assert!(here.is_empty() && here.seen(&ann).is_none());
+        here.attach(at(5), &ann, &session("a"), connection(1), 7);
+        assert_eq!((here.links(&ann).copied().collect::<Vec<_>>(), here.len()), (vec![7], 1));
+        assert_eq!(here.seen(&ann), Some(at(5).wall));
+        here.detach(at(6), &ann, connection(1), Detach::Lost);
+        assert_eq!((here.links(&ann).count(), here.len()), (0, 1));
+        assert_eq!(availability(&here, "ann"), Availability::Online);
+        here.expire(at(106).at);
+        assert_eq!((here.len(), availability(&here, "ann")), (0, Availability::Offline));
+        assert_eq!(here.take_seen().get(&ann), Some(&at(6).wall));
+    }
 }

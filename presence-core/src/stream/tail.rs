@@ -236,4 +236,32 @@ mod tests {
         tail.advance(Seq::new(9));
         assert_eq!(read(&tail, NOW, 9, 100).0, up_to(9, None, false));
     }
+
+    #[test]
+    fn a_tail_keeps_as_many_bytes_as_it_may_and_always_the_newest() {
+        let narrow = Limits { tail_bytes_max: 6, tail_messages_max: 10, ..Limits::default() };
+        let tail = Tail::after(Seq::new(0));
+        let append = |seq: u64, text: &str| {
+            let (frame, expires) = (Frame::one(Message::new(text.to_owned())), Timestamp::from_millis(9));
+            tail.append(TailMessage { seq: Seq::new(seq), frame, from: None, expires }, &narrow);
+            (0..=seq).find(|after| read(&tail, NOW, *after, 100).0 != Found::Gone)
+        };
+        // Read from the first place after which nothing is gone.
+        assert_eq!([append(1, "m1"), append(2, "m2"), append(3, "m3")], [Some(0); 3]);
+        assert_eq!(append(4, "m4"), Some(1));
+        assert_eq!(append(5, "larger than all may be"), Some(4));
+        assert_eq!(append(6, "m6"), Some(5));
+    }
+
+    #[test]
+    fn a_stream_that_is_no_longer_than_its_tail_knows_changes_nothing() {
+        let tail = Tail::after(Seq::new(0));
+        (1..=2).for_each(|seq| append(&tail, seq, OTHER));
+        for head in [0, 1, 2] {
+            tail.advance(Seq::new(head));
+            assert_eq!((tail.head(), read(&tail, NOW, 0, 100).1.len()), (Seq::new(2), 2), "{head}");
+        }
+        tail.advance(Seq::new(3));
+        assert_eq!((tail.head(), read(&tail, NOW, 2, 100).0), (Seq::new(3), Found::Gone));
+    }
 }

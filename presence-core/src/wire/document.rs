@@ -53,6 +53,7 @@ mod tests {
         assert_eq!(document(b"7", &limits).unwrap(), "7");
         assert_eq!(document(b"[[[[[1]]]]]", &limits), Err(DocumentError::TooDeep(4)));
         assert_eq!(document(b"\"\\ud83d\"", &limits), Err(DocumentError::LoneSurrogate));
+        assert_eq!(document(b"[1e400]", &limits), Err(DocumentError::HugeNumber));
         assert_eq!(document(b"\"\xff\"", &limits), Err(DocumentError::NotText));
         for bad in ["", "{", "{} {}", "nothing"] {
             assert!(matches!(document(bad.as_bytes(), &limits), Err(DocumentError::NotJson(_))), "{bad}");

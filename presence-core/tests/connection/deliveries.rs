@@ -188,3 +188,17 @@ fn who_has_more_to_read_than_fits_at_once_is_told_so() {
     assert_eq!((frames.len(), (1..100).contains(&rounds)), (100, true), "{rounds}");
     assert_eq!(message(100).messages()[0].text(), frames[99].messages()[0].text());
 }
+
+#[test]
+fn who_has_more_of_a_room_to_read_than_fits_at_once_is_told_so_too() {
+    let limits = Limits { gather_bytes_max: 1_024, live_frames_max: 200, ..Limits::default() };
+    let mut client = Client::ann_within(limits.clone());
+    let feeds = [client.enters("doc"), client.enters("team")];
+    for feed in &feeds {
+        (0..100).for_each(|_| feed.append_live(frame("live"), &limits));
+    }
+    let mut frames = Vec::new();
+    let rounds = (0..100).take_while(|_| client.session.gather(client.now(), &mut frames)).count();
+    assert_eq!((frames.len(), (1..100).contains(&rounds)), (200, true), "{rounds}");
+    assert!(client.wants().is_empty());
+}

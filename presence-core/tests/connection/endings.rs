@@ -5,7 +5,7 @@ use presence_core::limits::Limits;
 use presence_core::session::Delivery;
 use presence_core::shard::Detach;
 
-use crate::client::{Client, Stream, word};
+use crate::client::{CONNECTION, Client, Stream, word};
 
 /// Whoever may come back is waited for; who was sent away is not.
 #[test]
@@ -20,6 +20,7 @@ fn the_reason_decides_whether_the_session_is_waited_for() {
         };
         assert_eq!(client.gets(Delivery::Evict(reason)), [detach.to_owned(), format!("close: {reason:?}")]);
         assert!(client.rooms().is_empty() && client.session.is_closed());
+        assert_eq!(client.session.connection(), CONNECTION, "its name is still its name");
         assert_eq!(client.session.poll_timeout(), None);
     }
 }

@@ -145,7 +145,7 @@ fn an_ack_moves_the_cursor_and_is_free_while_it_does() {
         assert_eq!(wanted, [format!("lobby is read up to {seq}")]);
     }
     assert_eq!(stream.receiver.acked(), Seq::new(3));
-    let again = r#"{"type":"ack","room":"lobby","seq":2,"ref":"r"}"#;
+    let again = r#"{"type":"ack","room":"lobby","seq":3,"ref":"r"}"#;
     assert!(client.says(again).is_empty(), "M5: a cursor does not go back");
     assert_eq!(client.says(again), ["refused: RateLimited", "limited: Messages"], "and that was the budget");
     assert_eq!(client.reads_errors(), ["rate_limited - r"]);

@@ -1,8 +1,11 @@
 //! A client that asks what it does not have.
 
+use std::time::Duration;
+
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::feed::Feed;
 use presence_core::frame::Frame;
+use presence_core::limits::Limits;
 use presence_core::rights::Rooms;
 use presence_core::session::{SessionOutput, StreamCommand, StreamDelivery, Sync, Synced};
 use presence_core::stream::{Seq, Told};
@@ -22,15 +25,14 @@ fn asked(client: &mut Client, text: &str) -> Sync {
 }
 
 fn answered(answer: Result<Frame, CommandError>, places: &[(&str, u64)]) -> StreamDelivery {
+    brought(answer, places.iter().map(|(name, to)| told(name, 0, *to)).collect())
+}
+
+fn brought(answer: Result<Frame, CommandError>, places: Vec<Told>) -> StreamDelivery {
     let request = SyncRequest::default();
     let (present, sent) = (Vec::new(), Vec::new());
     let sync = Sync { user: user("ann"), rooms: Rooms::Every, present, sent, request, reference: None };
-    let told = |(name, to): &(&str, u64)| told(name, 0, *to);
-    StreamDelivery::Synced(Box::new(Synced {
-        answer,
-        places: places.iter().map(told).collect(),
-        sync: Box::new(sync),
-    }))
+    StreamDelivery::Synced(Box::new(Synced { answer, places, sync: Box::new(sync) }))
 }
 
 fn told(name: &str, from: u64, to: u64) -> Told {
@@ -148,4 +150,28 @@ fn a_sync_skips_nothing_that_a_connection_has_yet_to_be_sent() {
     client.reads();
     assert!(client.gets_of_streams(answer(sync, 4)).is_empty());
     assert_eq!(client.reads_types(), ["answer"]);
+}
+
+/// A sync says what the client has: what is to go again up to there goes again, what comes after it comes as new.
+#[test]
+fn m9_what_was_to_go_again_when_a_sync_came_goes_once() {
+    for (has, goes) in [(3, [1, 2, 3].as_slice()), (1, &[2, 3]), (0, &[1, 2, 3])] {
+        let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
+        let mut client = Client::ann_within(limits);
+        client.session.handle_pong(client.now());
+        let stream = Stream::of("doc", 0);
+        client.gets_of_streams(stream.opened(0));
+        (0..3).for_each(|_| stream.grows(None));
+        client.reads();
+        if has == 1 {
+            client.says(r#"{"type":"ack","room":"doc","seq":1}"#);
+        }
+        client.says(&format!(r#"{{"type":"sync","cursors":{{"doc":{has}}}}}"#));
+        client.waits_until(500);
+        assert!(client.reads().is_empty());
+        client.gets_of_streams(brought(Ok(frame("answer")), vec![told("doc", has, has)]));
+        let read = client.reads_types();
+        let messages: Vec<String> = goes.iter().map(|seq| format!("message-{seq}")).collect();
+        assert_eq!(read[1..], messages, "{has}");
+    }
 }

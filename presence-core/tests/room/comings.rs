@@ -1,5 +1,6 @@
 //! Coming, going, being lost and coming back.
 
+use presence_core::id::{Generation, SessionId};
 use presence_core::limits::Limits;
 use presence_core::shard::{Detach, Join, RoomCommand, ShardInput};
 use serde_json::json;
@@ -205,4 +206,19 @@ fn while_the_server_goes_away_nobodys_time_runs_out() {
     node.shard.handle_input(node.clock(), ShardInput::Freeze);
     node.advance(2 * grace);
     assert!(node.reads(bob).is_empty());
+}
+
+/// P8: whichever of two connections of a session is heard of first, the newer one has it.
+#[test]
+fn p8_a_connection_that_is_heard_of_after_a_newer_one_of_its_session_is_too_late() {
+    let mut node = Node::new();
+    let new = node.enters("ann", "a");
+    let old = Generation::new(0);
+    let session = SessionId::parse("a").unwrap();
+    node.shard.handle_input(node.clock(), ShardInput::Attach { user: user("ann"), session, generation: old });
+    assert_eq!(node.advance(1_000), ["evict 0: TakenOver"]);
+    node.tell(old, RoomCommand::Leave);
+    node.detach(old, Detach::Finished);
+    node.tell(new, update(r#"{"a":1}"#));
+    assert_eq!(node.reads_types(new), ["presence:userUpdated"]);
 }
