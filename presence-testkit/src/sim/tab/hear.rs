@@ -169,6 +169,8 @@ impl World {
             (Some(Asked::SyncAll), "busy" | "unavailable") => self.sync_all_refused(tab),
             (Some(Asked::TooMuch), "conflict" | "not_found" | "unavailable") => {}
             (_, "busy" | "not_joined") => {}
+            // To acknowledge what another device has acknowledged costs, and is of no use.
+            (None, "rate_limited") => {}
             (asked, code) => self
                 .violate("wire", format_args!("tab {tab} is refused {asked:?}: {code}, {}", refusal.message)),
         }
