@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::provide::{Need, path};
-use crate::test::Step;
+use crate::step::Step;
 
 const FOLDER: &str = "clients/typescript";
 

@@ -12,6 +12,7 @@ mod metadata;
 mod mutants;
 mod provide;
 mod sim;
+mod step;
 mod supply;
 mod test;
 mod tidy;

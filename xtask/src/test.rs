@@ -1,45 +1,15 @@
 //! `cargo xtask test`: all checks, in the order in which they fail fastest.
 
-use std::ffi::OsString;
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use crate::client;
 use crate::instructions;
 use crate::metadata::Metadata;
-use crate::provide::{Need, path, provide};
+use crate::provide::{Need, provide};
 use crate::sim;
-
-/// One check: what it is called, and the command that repeats it.
-pub(crate) struct Step {
-    pub(crate) name: String,
-    pub(crate) program: &'static str,
-    /// Where it runs, below the workspace.
-    pub(crate) folder: &'static str,
-    pub(crate) arguments: Vec<String>,
-    pub(crate) environment: Option<(&'static str, String)>,
-    pub(crate) needs: &'static [Need],
-}
-
-impl Step {
-    fn cargo(name: &str, arguments: &str) -> Self {
-        Self::new("cargo", name, arguments)
-    }
-
-    pub(crate) fn new(program: &'static str, name: &str, arguments: &str) -> Self {
-        let arguments = arguments.split(' ').map(str::to_owned).collect();
-        Self { name: name.to_owned(), program, folder: "", arguments, environment: None, needs: &[] }
-    }
-
-    fn shown(&self) -> String {
-        let folder = if self.folder.is_empty() { String::new() } else { format!("cd {} && ", self.folder) };
-        let environment =
-            self.environment.as_ref().map_or(String::new(), |(name, value)| format!("{name}={value:?} "));
-        format!("{folder}{environment}{} {}", self.program, self.arguments.join(" "))
-    }
-}
+use crate::step::{Beside, Course, Step};
 
 const BROWSER: &[Need] = &[
     Need { program: "chromium", package: "chromium" },
@@ -64,24 +34,21 @@ const ALONE: &str =
 /// Runs all checks; stops at the first that fails and says how to repeat it.
 pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let began = Instant::now();
     let steps = steps(&metadata)?;
     // Before the checks: whoever lacks something wants to know it at once.
     provide(&steps.iter().flat_map(|step| step.needs).collect::<Vec<_>>())?;
     client::node_is_recent()?;
+    let mut beside = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         println!("── {}/{} {}: {}", number + 1, steps.len(), step.name, step.shown());
-        let started = Instant::now();
-        let program = if step.program == "cargo" { cargo.clone() } else { step.program.into() };
-        let mut command = Command::new(program);
-        command.args(&step.arguments).current_dir(metadata.workspace_root.join(step.folder));
-        command.env("PATH", path()).envs(step.environment.clone());
-        let status = command.status().with_context(|| format!("cannot run {}", step.shown()))?;
-        if !status.success() {
-            bail!("{} failed; repeat it with\n  {}", step.name, step.shown());
+        match step.course {
+            Course::InTurn => step.run(&metadata)?,
+            Course::Beside => beside.push(Beside::start(step, &metadata)?),
         }
-        println!("   {} took {:.1} s", step.name, started.elapsed().as_secs_f64());
+    }
+    for running in beside {
+        running.end()?;
     }
     println!("── all {} checks passed in {:.0} s", steps.len(), began.elapsed().as_secs_f64());
     Ok(())
@@ -105,7 +72,14 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
     });
     steps.push(Step::cargo("tests", "test --workspace --locked"));
     steps.push(Step::cargo("simulator", &sim::command("--seeds 300 --planted")));
-    steps.push(Step { needs: instructions::NEEDS, ..Step::cargo("instructions", "xtask instructions") });
+    // Instructions are the same however many others run. What follows waits for clocks, and leaves a processor to them and to
+    // the targets of the fuzzers, which take minutes to build.
+    steps.push(Step {
+        needs: instructions::NEEDS,
+        course: Course::Beside,
+        ..Step::cargo("instructions", "xtask instructions")
+    });
+    steps.push(Step { course: Course::Beside, ..Step::cargo("fuzzing", "xtask fuzz --seconds 3") });
     steps.push(Step {
         needs: DEPLOY,
         ..Step::cargo(
@@ -124,6 +98,7 @@ fn steps(metadata: &Metadata) -> Result<Vec<Step>> {
             "test --package presence-testkit --locked --features network --test network -- --nocapture",
         )
     });
+    steps.push(Step::cargo("chaos", "xtask chaos --quick --debug"));
     steps.extend(client::steps(&metadata.target_directory));
     Ok(steps)
 }
