@@ -238,6 +238,29 @@ fn who_fell_off_the_feed_asks_for_a_fresh_start_once() {
     assert_eq!(types(&written(&mut session)), ["snapshot"]);
 }
 
+/// P3: `busy` says that nothing was changed, and so it is.
+#[test]
+fn p3_who_gets_a_fresh_start_gets_it_though_another_entry_is_refused_meanwhile() {
+    let (mut session, feed) = (open(Some("ann")), Feed::new());
+    let entry = joined(&mut session);
+    session.handle_delivery(snapshot(&feed, entry));
+    written(&mut session);
+    // The first is missing: nobody can go on from there.
+    feed.append_presence(Timestamp::default(), Version::new(2), event(2), &limits());
+    assert!(written(&mut session).is_empty());
+    assert_eq!(about_rooms(&mut session).len(), 1);
+    session.handle_text(at(2), br#"{"type":"presence:join"}"#);
+    for output in session.take_outputs() {
+        if let SessionOutput::Route { command, .. } = output {
+            session.handle_busy(command);
+        }
+    }
+    assert_eq!(types(&written(&mut session)), ["error"]);
+    session.handle_delivery(snapshot(&feed, entry));
+    feed.append_presence(Timestamp::default(), Version::new(3), event(3), &limits());
+    assert_eq!(types(&written(&mut session)), ["snapshot", "event-3"]);
+}
+
 #[test]
 fn who_missed_cursors_asks_for_the_latest_and_keeps_its_place() {
     let (mut session, feed) = (open(Some("ann")), Feed::new());

@@ -389,6 +389,8 @@ impl Session {
                 Gathered::LiveGone => RoomCommand::LiveNow,
                 Gathered::PresenceGone => {
                     seat.reader = None;
+                    // A fresh start is answered as a request to enter is: until then the seat is kept.
+                    seat.asked += 1;
                     RoomCommand::Restart { entry: seat.entry }
                 }
             };
