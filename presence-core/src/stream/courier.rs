@@ -231,7 +231,9 @@ impl Courier {
             return None;
         }
         let due = |lane: &Lane| {
-            let open = lane.flights.iter().filter(|flight| flight.attempts < limits.redeliveries_max);
+            // What goes again has to be on its way before more does.
+            let waits = lane.flights.iter().filter(|_| lane.again.is_none());
+            let open = waits.filter(|flight| flight.attempts < limits.redeliveries_max);
             let paused = if let Source::Paused(until) = lane.source { Some(until) } else { None };
             open.map(|flight| flight.at + limits.redelivery).chain(paused).min()
         };
@@ -243,19 +245,7 @@ impl Courier {
     pub fn handle_timeout(&mut self, now: Timestamp, is_reading: bool, limits: &Limits) {
         for lane in &mut self.lanes {
             lane.land();
-            let mut after = lane.receiver.acked();
-            for flight in &mut lane.flights {
-                let open = flight.attempts < limits.redeliveries_max;
-                if open && flight.at + limits.redelivery <= now {
-                    flight.at = now;
-                    if is_reading {
-                        flight.attempts += u32::from(!planted::is(Bug::RedeliveryForEver));
-                        let (first, last) = lane.again.unwrap_or((after, flight.to));
-                        lane.again = Some((first.min(after), last.max(flight.to)));
-                    }
-                }
-                after = flight.to;
-            }
+            lane.repeat(now, is_reading, limits);
         }
     }
 
@@ -326,6 +316,28 @@ impl Lane {
         self.flights.retain(|flight| flight.to > acked);
         if self.flights.is_empty() {
             self.flights = Vec::new();
+        }
+    }
+
+    /// Sends what is due again: the first of it, and what is due next to that. What is due beyond waits until that is on
+    /// its way, since what lies between may not go so often.
+    fn repeat(&mut self, now: Timestamp, is_reading: bool, limits: &Limits) {
+        let is_due = |flight: &Flight| {
+            flight.attempts < limits.redeliveries_max && flight.at + limits.redelivery <= now
+        };
+        if !is_reading {
+            self.flights.iter_mut().filter(|flight| is_due(flight)).for_each(|flight| flight.at = now);
+            return;
+        }
+        if self.again.is_some() {
+            return;
+        }
+        let Some(first) = self.flights.iter().position(is_due) else { return };
+        let after = first.checked_sub(1).map_or(self.receiver.acked(), |before| self.flights[before].to);
+        for flight in self.flights[first..].iter_mut().take_while(|flight| is_due(flight)) {
+            flight.at = now;
+            flight.attempts += u32::from(!planted::is(Bug::RedeliveryForEver));
+            self.again = Some((after, flight.to));
         }
     }
 

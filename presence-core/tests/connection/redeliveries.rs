@@ -35,6 +35,38 @@ fn m5_time_runs_for_what_is_not_acknowledged_and_for_nothing_else() {
     assert_eq!(next(&client), ping, "it has gone again as often as it may");
 }
 
+/// The first and the third are due again, and the second, which lies between them, is not.
+#[test]
+fn m5_what_is_due_again_takes_nothing_along_that_is_not() {
+    let limits = Limits { redelivery: Duration::from_millis(500), redeliveries_max: 2, ..Limits::default() };
+    let mut client = Client::ann_within(limits);
+    client.session.handle_pong(client.now());
+    let stream = Stream::of("doc", 0);
+    client.gets_of_streams(stream.opened(0));
+    let writes = |client: &mut Client, millis: u64| {
+        client.millis = millis;
+        stream.grows(None);
+        client.reads();
+    };
+    let mut gone = Vec::new();
+    writes(&mut client, 0);
+    writes(&mut client, 400);
+    // The first goes at 500 for the first time, the second, looked at late, at 990.
+    client.waits_until(500);
+    gone.extend(client.reads_types());
+    writes(&mut client, 501);
+    client.waits_until(990);
+    gone.extend(client.reads_types());
+    for millis in [1_001, 1_002, 1_500, 1_510, 2_000, 2_100, 9_000] {
+        client.waits_until(millis);
+        gone.extend(client.reads_types());
+    }
+    gone.retain(|kind| kind != "ping");
+    gone.sort();
+    let twice = ["message-1", "message-1", "message-2", "message-2", "message-3", "message-3"];
+    assert_eq!(gone, twice);
+}
+
 #[test]
 fn m5_what_goes_again_goes_in_pieces_too() {
     let limits = Limits {
