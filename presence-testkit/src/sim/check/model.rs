@@ -187,17 +187,25 @@ impl Model {
         }
     }
 
-    /// Time has passed: whose time is over is gone, nobody else.
-    pub(in crate::sim) fn pass(&mut self, now: Timestamp) {
+    /// Time has passed: whose time is over is gone, nobody else. That is so by the end of a slot, and may be before it, when
+    /// the shard looked at them for another reason.
+    pub(in crate::sim) fn pass(&mut self, now: Timestamp, shard: &Shard) {
         if self.frozen.is_some() {
             return;
         }
         let swept = now.as_millis() / SLOT * SLOT;
-        let over = |seat: &Seat| matches!(seat.behind, Behind::Nothing { until } if until.as_millis() <= swept && swept > 0);
+        let is_there = |room: &RoomId, who: &Who| {
+            let member = shard.room(room).and_then(|room| room.member(who.0.as_str()));
+            member.is_some_and(|member| member.session(&who.1).is_some())
+        };
+        let over = |room: &RoomId, who: &Who, seat: &Seat| {
+            matches!(seat.behind, Behind::Nothing { until } if until <= now && swept > 0
+                && (until.as_millis() <= swept || !is_there(room, who)))
+        };
         let rooms = self.rooms.iter();
         let gone: Vec<(RoomId, Who)> = rooms
             .flat_map(|(room, seats)| {
-                let over = seats.iter().filter(|(_, seat)| over(seat));
+                let over = seats.iter().filter(|(who, seat)| over(room, who, seat));
                 over.map(|(who, _)| (room.clone(), who.clone()))
             })
             .collect();

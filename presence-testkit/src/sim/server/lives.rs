@@ -16,6 +16,10 @@ use super::{Server, Task};
 impl World {
     /// A server starts, and takes up what was handed over to it.
     pub(in super::super) fn start_server(&mut self) {
+        // One that has not come to its end in good order, since it was paused, is killed by whoever starts the next.
+        if self.server.is_some() {
+            self.end_server(true);
+        }
         self.life += 1;
         let life = self.life;
         let incarnation = Incarnation::from_random(self.dice.draw());
@@ -90,7 +94,7 @@ impl World {
             let Some(server) = &mut self.server else { return };
             let task = &mut server.shards[shard];
             task.shard.handle_timeout(now);
-            task.model.pass(now.at);
+            task.model.pass(now.at, &task.shard);
             self.carry_out_all(shard);
             self.check_shard(shard);
             let Some(server) = &mut self.server else { return };

@@ -65,7 +65,7 @@ impl World {
         }
         task.shard.handle_timeout(now);
         task.shard.audit(now, AUDITED);
-        task.model.pass(now.at);
+        task.model.pass(now.at, &task.shard);
         let waiting = std::mem::take(&mut task.waiting);
         let more = !task.inbox.is_empty();
         self.carry_out_all(shard);

@@ -72,7 +72,8 @@ impl World {
             new.open = copy + 1 == copies;
             let known = &self.tabs[tab];
             if self.dice.one_in(6) {
-                new.lag = self.dice.between(50, 900);
+                let lag = self.dice.between(50, 900);
+                new.lag = if self.calm { 0 } else { lag };
             }
             new.healthy = new.open && new.lag < 400 && !known.paused && !known.deaf && known.slow.is_none();
             self.links.insert(link, new);
