@@ -1,10 +1,9 @@
 //! The simulator: `presence-sim --seeds N` or `presence-sim --seed S`. `cargo xtask sim` starts it.
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
@@ -12,6 +11,9 @@ use presence_testkit::sim::{Fault, Outcome, Run, Scale};
 
 /// Every so many'th seed is run a second time, and has to come to the same.
 const TWICE: u64 = 25;
+
+/// Seeds beyond the first that did not hold once; they are run with the first.
+const FOUND: [u64; 9] = [1_718, 2_497, 5_166, 7_935, 8_025, 9_164, 9_186, 9_291, 10_296];
 
 /// Lines before a violation that are told.
 const TAIL: usize = 25;
@@ -59,7 +61,9 @@ fn main() -> ExitCode {
         let outcome = Run { echo: true, ..run(seed) }.outcome();
         return if tell(&outcome, 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let held = run_all(arguments.from..arguments.from + arguments.seeds, &run);
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    let found = FOUND.into_iter().filter(|seed| arguments.from == 0 && !seeds.contains(seed));
+    let held = run_all(&seeds.clone().chain(found).collect::<Vec<_>>(), &run);
     #[cfg(feature = "planted")]
     let held = (!arguments.planted || plant_all()) && held;
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -73,16 +77,17 @@ fn chosen(names: &[String]) -> Result<Vec<Fault>, String> {
 }
 
 /// Runs all of them, on as many threads as there are processors. Says whether all is well.
-fn run_all(seeds: Range<u64>, run: &(impl Fn(u64) -> Run + Sync)) -> bool {
-    let (began, count) = (Instant::now(), seeds.end - seeds.start);
+fn run_all(seeds: &[u64], run: &(impl Fn(u64) -> Run + Sync)) -> bool {
+    let (began, count) = (Instant::now(), seeds.len());
     let bad = AtomicU64::new(0);
-    share(seeds, |seed| {
+    share(count, |number| {
+        let seed = seeds[number];
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed).outcome()));
         let Ok(outcome) = outcome else {
             println!("seed {seed}: panicked");
             return bad.fetch_add(1, Ordering::Relaxed);
         };
-        let again = if seed % TWICE == 0 { run(seed).outcome().hash } else { outcome.hash };
+        let again = if seed.is_multiple_of(TWICE) { run(seed).outcome().hash } else { outcome.hash };
         if again != outcome.hash {
             println!("seed {seed}: hash {:016x}, and {again:016x} when run again", outcome.hash);
         }
@@ -94,13 +99,13 @@ fn run_all(seeds: Range<u64>, run: &(impl Fn(u64) -> Run + Sync)) -> bool {
     bad == 0
 }
 
-/// Does something with each number, on several threads.
-fn share<T>(numbers: Range<u64>, each: impl Fn(u64) -> T + Sync) {
-    let next = AtomicU64::new(numbers.start);
+/// Does something with each number below `count`, on several threads.
+fn share<T>(count: usize, each: impl Fn(usize) -> T + Sync) {
+    let next = AtomicUsize::new(0);
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= numbers.end {
+            if number >= count {
                 return;
             }
             each(number);
@@ -139,8 +144,8 @@ fn plant_all() -> bool {
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
     let rows = Mutex::new(Vec::new());
-    share(0..Bug::ALL.len() as u64, |number| {
-        let bug = Bug::ALL[number as usize];
+    share(Bug::ALL.len(), |number| {
+        let bug = Bug::ALL[number];
         let found = find(bug);
         let by = |found: &presence_testkit::sim::planted::Found| {
             found.violation.as_ref().map_or("panic".to_owned(), |violation| violation.invariant.clone())
