@@ -55,6 +55,24 @@ fn every_type_of_message_is_read_as_itself() {
     }
 }
 
+/// Readers differ in which of two they take, so neither is taken; in a large object no less than in a small one.
+#[test]
+fn a_name_that_stands_in_an_object_twice_is_refused_wherever_it_stands() {
+    for count in [2, 8, 9, 10, 40] {
+        let message = |names: &[String]| {
+            let members: Vec<String> = names.iter().map(|name| format!(r#""{name}":1"#)).collect();
+            format!(r#"{{"type":"pong",{}}}"#, members.join(","))
+        };
+        let names: Vec<String> = (0..count - 1).map(|index| format!("n{index}")).collect();
+        assert!(decode(message(&names).as_bytes(), &limits()).message.is_ok(), "{count}");
+        for (first, second) in [(0, 1), (0, count - 1), (count - 2, count - 1)] {
+            let mut names = names.clone();
+            names.insert(second, names[first].clone());
+            assert_eq!(refused(&message(&names)), (ErrorCode::BadMessage, names[second].clone()), "{count}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_json_object_is_bad_json() {
     for bad in ["", "[]", "7", "{", r#"{"a":[[[[1]]]]}"#, r#"{"a":"\ud83d"}"#, r#"{"a":1e400}"#] {

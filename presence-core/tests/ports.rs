@@ -63,7 +63,7 @@ fn a_wire_that_carries_something_back_needs_no_other_way_in() {
     at_once(wire.close(CloseReason::Draining));
 }
 
-/// A store that refuses everything.
+/// A store that refuses everything but its balance.
 struct Closed;
 
 macro_rules! refused {
@@ -76,6 +76,10 @@ macro_rules! refused {
 
             fn health(&self) -> StoreHealth {
                 StoreHealth::Failing("closed".to_owned())
+            }
+
+            async fn balance(&self) -> Result<Balance, StoreError> {
+                Ok(Balance { accepted: 3, queued: 3, ..Balance::default() })
             }
 
             $(
@@ -95,7 +99,6 @@ refused! {
     acknowledge(&RoomId, &UserId, Seq) -> Standing;
     standings(&UserId) -> Vec<(RoomId, Standing)>;
     expire(WallTime) -> bool;
-    balance() -> Balance;
     people(&[UserId]) -> Vec<Person>;
     change_person(&UserId, PersonPatch, WallTime) -> Person;
     seen_online(&[(UserId, WallTime)]) -> ();
@@ -125,6 +128,14 @@ fn a_store_has_nothing_to_settle_unless_it_says_so_and_shows_no_more_than_how_sa
     let shown: &dyn Store = &*store;
     assert_eq!(format!("{shown:?}"), "Store(process)");
     assert_eq!(at_once(store.notices_held()), Err(StoreError::Busy));
+}
+
+/// M6: who keeps no count of its own for each receiver has one balance, and not an empty second one that would not hold.
+#[test]
+fn m6_a_store_that_counts_once_says_that_again_when_asked_to_count_anew() {
+    let store: Box<dyn Store> = Box::new(Closed);
+    let held = Ok(Balance { accepted: 3, queued: 3, ..Balance::default() });
+    assert_eq!((at_once(store.balance()), at_once(store.recount())), (held.clone(), held));
 }
 
 /// What a socket says is told to who writes, whenever that is.

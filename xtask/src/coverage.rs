@@ -15,6 +15,9 @@ const PACKAGE: &str = "presence-core";
 /// Of each file's lines, in percent.
 const LINES_MIN: f64 = 95.0;
 
+/// Not held to it: the bugs that can be planted, which only the simulator's build plants.
+const EXCEPTED: &str = "planted.rs";
+
 const TOOL: CargoTool = CargoTool { name: "llvm-cov", package: "cargo-llvm-cov", version: "0.9.1" };
 
 /// What cargo-llvm-cov says.
@@ -101,7 +104,8 @@ fn show(files: &BTreeMap<String, Lines>) -> Vec<&str> {
         covered += lines.covered;
     }
     println!("{:6.1} %  {covered} of {count} lines in all", Lines { count, covered }.percent());
-    files.iter().filter(|(_, lines)| lines.percent() < LINES_MIN).map(|(name, _)| name.as_str()).collect()
+    let poor = files.iter().filter(|(name, lines)| *name != EXCEPTED && lines.percent() < LINES_MIN);
+    poor.map(|(name, _)| name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -119,11 +123,12 @@ mod tests {
             file("/x/core/src/a.rs", 20, 19),
             file("/x/core/src/room/b.rs", 100, 94),
             file("/x/core/src/empty.rs", 0, 0),
+            file("/x/core/src/planted.rs", 6, 3),
             file("/x/other/src/c.rs", 10, 0),
         ];
         let report = format!(r#"{{"data":[{{"files":[{}]}}],"version":"3"}}"#, files.join(","));
         let files = read(&report, "/x/core/src").unwrap();
-        assert_eq!(files.keys().collect::<Vec<_>>(), ["a.rs", "empty.rs", "room/b.rs"]);
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["a.rs", "empty.rs", "planted.rs", "room/b.rs"]);
         assert_eq!(show(&files), ["room/b.rs"]);
         assert!(read(&report, "/elsewhere").is_err());
     }

@@ -216,6 +216,40 @@ fn empty_the_room(node: &mut Node) {
     });
 }
 
+/// The few sessions that are looked at with every step are held against their rooms without a walk through those.
+#[test]
+fn a_session_in_the_midst_of_a_takeover_is_held_against_its_rooms_too() {
+    let mut node = Node::with_two();
+    let again = node.attach("bob", "b");
+    node.join(again, "bob", "doc");
+    node.pass(100);
+    assert_eq!(node.found(), BTreeSet::new(), "the old connection is still there, and fenced off");
+    record(&mut node, "bob", "b").current = Some(Generation::new(9));
+    node.shard.audit(node.clock(), 1);
+    assert!(node.said().is_empty(), "it was the turn of ann, who is waited for");
+    node.shard.audit(node.clock(), 1);
+    let said = node.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((said[0].invariant, &said[0].room), (Invariant::Fence, &None));
+    let number = again.number();
+    assert_eq!(said[0].found, format!("connection {number} of bob/b is attached and not its newest"));
+}
+
+#[test]
+fn a_user_who_is_known_when_all_have_gone_is_found_without_looking_at_anybody() {
+    let mut node = Node::with_two();
+    leave_a_ghost(&mut node);
+    node.shard.audit_counts();
+    assert!(node.said().is_empty(), "there is a room, of which they may be");
+    let mut node = Node::new();
+    node.shard.directory.restore(&id("eve"), &session_id("e"), RoomKey(0));
+    node.shard.audit_counts();
+    let said = node.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].invariant, Invariant::NoResidue);
+    assert_eq!(said[0].found, "1 users are known though there is no connection and no room");
+}
+
 #[test]
 fn news_that_nothing_would_hand_out_are_found() {
     let mut node = Node::with_two();
