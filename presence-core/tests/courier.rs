@@ -409,6 +409,36 @@ fn what_is_not_acknowledged_goes_again_so_often_and_no_more() {
     assert_eq!(world.lines[0].courier.poll_timeout(&limits()), None);
 }
 
+/// M10: whatever was sent to any of a user's devices, is known to this one as its own, or is there to be sent.
+#[test]
+fn m10_what_could_have_come_may_be_acknowledged_and_nothing_beyond_it() {
+    for (sent, told, head) in [(5, 0, 0), (0, 5, 0), (0, 0, 5), (5, 3, 4)] {
+        let (tail, receiver) = (Tail::after(Seq::new(head)), Receiver::new(Seq::new(0), Seq::new(sent)));
+        let mut courier = Courier::new(ConnectionId::from_random(1));
+        let (from, told) = (Seq::new(0), Seq::new(told));
+        courier.open(Opened { room: room(), tail, receiver, from, told });
+        let acknowledged = [6, 5, 5].map(|seq| courier.acknowledge(&room(), Seq::new(seq)));
+        let to = Acknowledged::To(Seq::new(5));
+        assert_eq!(acknowledged, [Acknowledged::Beyond, to, Acknowledged::Already], "{sent} {told} {head}");
+    }
+}
+
+/// M10, M12: devices share what was sent, also what one of them was told with the answer to a sync.
+#[test]
+fn m10_what_a_sync_has_told_one_device_of_another_may_acknowledge() {
+    let (tail, receiver) = (Tail::after(Seq::new(0)), Receiver::new(Seq::new(0), Seq::new(0)));
+    let mut devices = [1, 2].map(|id| {
+        let mut courier = Courier::new(ConnectionId::from_random(id));
+        courier.open(opened(&tail, &receiver, Seq::new(0)));
+        courier
+    });
+    let seq = Seq::new(4);
+    assert_eq!(devices[1].acknowledge(&room(), seq), Acknowledged::Beyond);
+    devices[0].hold(vec![room()]);
+    devices[0].release(&[Told { room: room(), from: Seq::new(0), to: seq }]);
+    assert_eq!(devices[1].acknowledge(&room(), seq), Acknowledged::To(seq));
+}
+
 /// M3: the check is not part of what delivers, so it can fail.
 #[test]
 fn an_answer_whose_last_message_is_not_of_it_is_found() {

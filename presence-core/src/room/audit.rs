@@ -227,8 +227,13 @@ mod tests {
         room.leave(NOW, &visitor("ann", "a1"), LeaveCause::Left);
         assert_eq!(ids(room.hand_out(NOW, &Limits::default()).breaches), [""; 0]);
 
-        let mut breaches = Breaches::default();
-        room.check_said(room.version, &[Message::new("an event without a version")], &mut breaches);
-        assert_eq!(ids(breaches), ["P4"]);
+        let before = room.version;
+        room.version = before.next();
+        let without_version = Message::new("an event without a version");
+        for said in [vec![], vec![without_version.clone()], vec![without_version; 2]] {
+            let mut breaches = Breaches::default();
+            room.check_said(before, &said, &mut breaches);
+            assert_eq!(ids(breaches), ["P4"], "{said:?}");
+        }
     }
 }

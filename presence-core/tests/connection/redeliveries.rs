@@ -1,5 +1,6 @@
 //! M5: what is not acknowledged goes again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use presence_core::limits::Limits;
@@ -141,4 +142,30 @@ fn m5_of_many_writes_neighbours_are_waited_for_together() {
         client.waits_until(first);
         assert_eq!(client.reads().len(), goes, "{writes}");
     }
+}
+
+/// Who has gone again already is not waited for together with those who have not, which would go once less.
+#[test]
+fn m5_many_writes_go_again_as_often_as_few() {
+    let limits = Limits { redelivery: Duration::from_millis(500), redeliveries_max: 2, ..Limits::default() };
+    let mut client = Client::ann_within(limits);
+    client.session.handle_pong(client.now());
+    let stream = Stream::of("doc", 0);
+    client.gets_of_streams(stream.opened(0));
+    stream.grows(None);
+    client.reads();
+    client.waits_until(500);
+    assert_eq!(client.reads_types(), ["message-1"]);
+    for millis in 501..=516 {
+        client.millis = millis;
+        stream.grows(None);
+        assert_eq!(client.reads().len(), 1);
+    }
+    let mut again = BTreeMap::new();
+    for millis in 517..1_900 {
+        client.waits_until(millis);
+        client.reads_types().into_iter().for_each(|message| *again.entry(message).or_insert(0) += 1);
+    }
+    let wanted = (1..=17).map(|seq| (format!("message-{seq}"), if seq == 1 { 1 } else { 2 }));
+    assert_eq!(again, wanted.collect());
 }

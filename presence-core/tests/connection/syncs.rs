@@ -11,7 +11,7 @@ use presence_core::session::{SessionOutput, StreamCommand, StreamDelivery, Sync,
 use presence_core::stream::{Seq, Told};
 use presence_core::wire::SyncRequest;
 
-use crate::client::{Client, Stream, frame, room, user};
+use crate::client::{CONNECTION, Client, Stream, frame, room, user};
 
 /// It asks; that is the question.
 fn asked(client: &mut Client, text: &str) -> Sync {
@@ -174,4 +174,78 @@ fn m9_what_was_to_go_again_when_a_sync_came_goes_once() {
         let messages: Vec<String> = goes.iter().map(|seq| format!("message-{seq}")).collect();
         assert_eq!(read[1..], messages, "{has}");
     }
+}
+
+/// Where a client says its place, that counts, and not what it was sent.
+#[test]
+fn m9_a_sync_joins_on_to_the_place_that_a_client_says() {
+    let mut client = Client::ann();
+    client.gets_of_streams(Stream::of("doc", 9).opened(2));
+    let sync = asked(&mut client, r#"{"type":"sync","cursors":{"doc":5}}"#);
+    assert_eq!(sync.sent, []);
+    let (answer, places) = (Ok(frame("answer")), vec![told("doc", 5, 9)]);
+    let synced = StreamDelivery::Synced(Box::new(Synced { answer, places, sync: Box::new(sync) }));
+    assert!(client.gets_of_streams(synced).is_empty(), "it is not asked again");
+    assert_eq!(client.reads_types(), ["answer"]);
+    assert!(client.wants().is_empty());
+}
+
+/// Where it says none, deliveries go on from the further of what was sent and what the answer tells.
+#[test]
+fn m9_after_a_sync_nothing_comes_as_new_that_was_sent_or_told() {
+    for (told_to, next) in [(1, 4), (3, 4), (5, 6), (6, 7)] {
+        let mut client = Client::ann();
+        let stream = Stream::of("doc", 0);
+        client.gets_of_streams(stream.opened(0));
+        (0..3).for_each(|_| stream.grows(None));
+        client.reads();
+        client.says(r#"{"type":"sync"}"#);
+        (0..3).for_each(|_| stream.grows(None));
+        client.gets_of_streams(answered(Ok(frame("answer")), &[("doc", told_to)]));
+        let messages: Vec<String> = (next..=6).map(|seq| format!("message-{seq}")).collect();
+        assert_eq!(client.reads_types()[1..], messages, "{told_to}");
+    }
+}
+
+/// M5: what was sent before a sync and lies before its place goes again in its own time, and what came as new in that.
+#[test]
+fn m5_what_is_waited_for_when_a_sync_comes_is_waited_for_after_it() {
+    let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
+    let mut client = Client::ann_within(limits);
+    client.session.handle_pong(client.now());
+    let stream = Stream::of("doc", 0);
+    client.gets_of_streams(stream.opened(0));
+    for millis in [10, 20, 30] {
+        client.millis = millis;
+        stream.grows(None);
+        client.reads();
+    }
+    client.millis = 100;
+    client.says(r#"{"type":"sync","cursors":{"doc":1}}"#);
+    client.gets_of_streams(brought(Ok(frame("answer")), vec![told("doc", 1, 1)]));
+    assert_eq!(client.reads_types(), ["answer", "message-2", "message-3"]);
+    let mut again = Vec::new();
+    for millis in 101..=600 {
+        client.waits_until(millis);
+        again.extend(client.reads_types().into_iter().map(|message| (millis, message)));
+    }
+    let message = |seq: u64| format!("message-{seq}");
+    assert_eq!(again, [(510, message(1)), (600, message(2)), (600, message(3))]);
+}
+
+/// What a client has sent itself it need not acknowledge, and a sync that brings nothing does not change that.
+#[test]
+fn m10_who_acknowledges_the_last_of_others_has_their_own_after_it_too() {
+    let mut client = Client::ann();
+    let stream = Stream::of("doc", 0);
+    client.gets_of_streams(stream.opened(0));
+    stream.grows(None);
+    stream.grows(Some(CONNECTION));
+    let (seq, ack) = (Seq::new(2), frame("ack"));
+    client.gets_of_streams(StreamDelivery::Kept { room: room("doc"), seq, frame: ack });
+    assert_eq!(client.reads_types(), ["ack", "message-1"]);
+    client.says(r#"{"type":"sync"}"#);
+    client.gets_of_streams(brought(Ok(frame("answer")), vec![told("doc", 2, 2)]));
+    assert_eq!(client.reads_types(), ["answer"]);
+    assert_eq!(client.says(r#"{"type":"ack","room":"doc","seq":1}"#), ["doc is read up to 2"]);
 }

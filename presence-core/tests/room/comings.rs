@@ -26,6 +26,23 @@ fn p13_whoever_enters_is_answered_with_a_room_that_has_them_in_it() {
 }
 
 #[test]
+fn who_comes_and_who_goes_is_counted_by_users_and_not_by_tabs() {
+    let mut node = Node::new();
+    let tabs = [node.attach("ann", "a1"), node.attach("ann", "a2"), node.attach("bob", "b")];
+    for (tab, name) in tabs.into_iter().zip(["ann", "ann", "bob"]) {
+        node.tell(tab, RoomCommand::Join(joining(name)));
+    }
+    node.settles();
+    let counted = |node: &Node| (node.shard.tally().joins, node.shard.tally().leaves);
+    assert_eq!(counted(&node), (2, [0; 5]));
+    for (tab, leaves) in [(tabs[0], [0; 5]), (tabs[1], [1, 0, 0, 0, 0]), (tabs[2], [2, 0, 0, 0, 0])] {
+        node.tell(tab, RoomCommand::Leave);
+        node.settles();
+        assert_eq!(counted(&node), (2, leaves));
+    }
+}
+
+#[test]
 fn how_a_connection_ends_decides_when_its_session_leaves_and_what_that_is_called() {
     let (grace, going_away) = graces();
     for (how, after, cause) in [
