@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::metadata::Metadata;
 
-/// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. With
-/// [`OVER_SSE`] behind its name a scenario runs over event streams.
+/// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. What stands
+/// behind a `-` in its name says which variant of it this is.
 const SUITE: [(&str, &[&str], &[&str]); 10] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
@@ -28,14 +28,32 @@ const SUITE: [(&str, &[&str], &[&str]); 10] = [
     ("attack", &[], ONE_FRIEND),
 ];
 
-const OVER_SSE: &str = "-sse";
+/// What runs only when it is named: it asks for the whole machine, so that it says something only while nothing else runs.
+const SPEED: [(&str, &[&str], &[&str]); 8] = [
+    ("unbatched", &[], NO_TICKS),
+    ("unbatched-50", &["--rooms", "20", "--members", "50", "--rate", "60"], NO_TICKS),
+    ("unbatched-1000", &["--members", "1000", "--rate", "50"], NO_TICKS),
+    ("cursors", &[], SLOW_TICKS),
+    ("acks", &[], &[]),
+    ("acks-disk", &[], &[]),
+    ("restart", &[], &["--token-secret", "for-load-tests-for-load-tests-32"]),
+    ("snapshot", &[], &[]),
+];
+
+const NO_TICKS: &[&str] = &["--tick-ms", "0", "--large-room-tick-ms", "0"];
+
+/// As often as everybody moves.
+const SLOW_TICKS: &[&str] = &["--tick-ms", "50"];
+
+/// Behind the name of a scenario: clients are connected by event streams.
+const OVER_SSE: &str = "sse";
 
 /// What runs only when it is named: it takes long. Its server holds little of what is said, so that it is full early.
 const LONG: (&str, &[&str], &[&str]) =
     ("soak", &[], &["--stream-messages-max", "1000", "--dedup-ids-max", "5000"]);
 
 /// The scenarios whose servers keep what is said.
-const KEEP: [&str; 2] = ["messages", LONG.0];
+const KEEP: [&str; 3] = ["messages", "acks-disk", LONG.0];
 
 const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 
@@ -46,6 +64,8 @@ cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
 messages rename attack.
+How fast it is say unbatched unbatched-50 unbatched-1000 cursors acks acks-disk restart snapshot; each runs only
+when it is named, for it needs the machine for itself.
 `soak` runs only when it is named: everything at once, for two hours if --minutes does not say otherwise.
 `messages` keeps what is said in a folder of its own; with --kill the server is killed meanwhile and started
 again, at a moment that --seed says.
@@ -74,7 +94,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     fs::create_dir_all(&reports)?;
     let chosen: Vec<(String, Vec<String>, &[&str])> = match scenario {
         Some(name) => {
-            let known = SUITE.iter().chain([&LONG]).find(|(known, ..)| *known == name);
+            let known = SUITE.iter().chain(&SPEED).chain([&LONG]).find(|(known, ..)| *known == name);
             // The numbers of the suite, and after them those that were given.
             let mut all: Vec<String> =
                 known.map_or(&[][..], |suite| suite.1).iter().map(|n| (*n).to_owned()).collect();
@@ -153,16 +173,14 @@ fn one(
     outcome: &Path,
 ) -> Result<bool> {
     let load = binaries.join("presence-load");
-    let (scenario, transport) = match name.strip_suffix(OVER_SSE) {
-        Some(scenario) => (scenario, "sse"),
-        None => (name, "ws"),
-    };
+    let (scenario, variant) = name.split_once('-').unwrap_or((name, ""));
+    let transport = if variant == OVER_SSE { OVER_SSE } else { "ws" };
     if numbers.iter().any(|number| number == "--help") {
         return Ok(Command::new(load).args([scenario, "--help"]).status()?.success());
     }
     let server = match url {
         Some(_) => None,
-        None => Some(Server::start(&binaries.join("presence-server"), scenario, settings)?),
+        None => Some(Server::start(&binaries.join("presence-server"), KEEP.contains(&name), settings)?),
     };
     let mut command = Command::new(load);
     match (&server, url) {
@@ -219,11 +237,10 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(binary: &Path, scenario: &str, settings: &[&str]) -> Result<Self> {
+    fn start(binary: &Path, keeps: bool, settings: &[&str]) -> Result<Self> {
         // A port that was free a moment ago is most likely still free.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let keeps = KEEP.contains(&scenario);
         let folder =
             keeps.then(|| std::env::temp_dir().join(format!("presence-load-{}", std::process::id())));
         if let Some(folder) = &folder {

@@ -13,7 +13,8 @@ use presence_testkit::load::outcome::Outcome;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
 use presence_testkit::load::scenario::{
-    attack, churn, fanout, idle, messages, rename, run, slow, soak, storm,
+    acks, attack, churn, cursors, fanout, idle, messages, rename, restart, run, slow, snapshot, soak, storm,
+    unbatched,
 };
 
 /// Many clients, which count and measure what they receive.
@@ -53,6 +54,21 @@ impl From<Transport> for Kind {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Messages, each acknowledged.
+    #[command(args_override_self = true)]
+    Acks(acks::Acks),
+    /// Everybody moves a cursor.
+    #[command(args_override_self = true)]
+    Cursors(cursors::Cursors),
+    /// The server is killed and started again; everybody comes back.
+    #[command(args_override_self = true)]
+    Restart(restart::Restart),
+    /// Who is in a room, asked over HTTP.
+    #[command(args_override_self = true)]
+    Snapshot(snapshot::Snapshot),
+    /// One small update at a time, handed out at once.
+    #[command(args_override_self = true)]
+    Unbatched(unbatched::Unbatched),
     /// Members that do nothing: what one more of them costs.
     #[command(args_override_self = true)]
     Idle(idle::Idle),
@@ -111,6 +127,13 @@ fn work(arguments: Arguments) -> Result<bool> {
     let target = || anyhow::Ok(Target { address: server.context("--server is missing")?, pid });
     raise_descriptor_limit();
     let outcome = match command {
+        Command::Acks(acks) => run(target()?, kind, |field| acks.run(field))?,
+        Command::Cursors(cursors) => run(target()?, kind, |field| cursors.run(field))?,
+        Command::Snapshot(snapshot) => run(target()?, kind, |field| snapshot.run(field))?,
+        Command::Unbatched(unbatched) => run(target()?, kind, |field| unbatched.run(field))?,
+        Command::Restart(restart) => {
+            run(Target { pid: None, ..target()? }, kind, |field| restart.run(field, pid))?
+        }
         Command::Idle(idle) => run(target()?, kind, |field| idle.run(field))?,
         Command::Fanout(fanout) => run(target()?, kind, |field| fanout.run(field))?,
         Command::Bigroom(churn) => run(target()?, kind, |field| churn.run(field, "bigroom"))?,

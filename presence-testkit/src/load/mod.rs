@@ -4,9 +4,11 @@
 //! behind cannot slow its own test down. The clients run on one thread; the server is another process.
 
 pub mod hostile;
+pub mod lean;
 pub mod ledger;
 pub mod member;
 pub mod outcome;
+pub mod pace;
 pub mod process;
 pub mod raw_send;
 pub mod report;

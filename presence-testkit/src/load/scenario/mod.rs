@@ -1,15 +1,20 @@
 //! The scenarios. Each enters its clients, lets them do what it is about, and holds every view against the server's
 //! at the end.
 
+pub mod acks;
 pub mod attack;
 pub mod churn;
+pub mod cursors;
 pub mod fanout;
 pub mod idle;
 pub mod messages;
 pub mod rename;
+pub mod restart;
 pub mod slow;
+pub mod snapshot;
 pub mod soak;
 pub mod storm;
+pub mod unbatched;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

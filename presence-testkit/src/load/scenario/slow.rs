@@ -1,6 +1,10 @@
 //! `slow`: some members stop reading. The others' latency stays, the server's memory stays, and when the slow ones read
 //! again they get a snapshot.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 use tokio::task::JoinSet;
@@ -8,7 +12,7 @@ use tokio::task::JoinSet;
 use super::fanout::missing;
 use super::{Field, count, gather};
 use crate::load::ledger::{Latencies, curve, latencies};
-use crate::load::member::{Phase, Sending, Who};
+use crate::load::member::{Member, Phase, Sending, Who};
 use crate::load::outcome::Outcome;
 
 /// Its numbers.
@@ -18,7 +22,7 @@ pub struct Slow {
     #[arg(long, default_value_t = 1000)]
     members: usize,
     /// How many of them stop reading.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 50)]
     stalled: usize,
     /// Members of a room.
     #[arg(long, default_value_t = 100)]
@@ -33,6 +37,9 @@ pub struct Slow {
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
 }
+
+/// How long is waited for a snapshot.
+const NEWEST: Duration = Duration::from_secs(2);
 
 /// Receive buffer of a member that is to stop reading, so that little hides in the kernel.
 const SMALL_BUFFER: usize = 4 * 1024;
@@ -62,11 +69,15 @@ impl Slow {
         let mut healthy =
             field.set_to_work(all, |index| Some(Sending { every, first: first(index), padding: bytes }));
         let mut stalling = JoinSet::new();
+        let resumptions = Rc::new(RefCell::new(Vec::new()));
         for mut member in to_stall {
-            let mut phase = field.phase.subscribe();
+            let (mut phase, field, resumptions) =
+                (field.phase.subscribe(), field.clone(), Rc::clone(&resumptions));
             stalling.spawn_local(async move {
                 member.read_during(&[Phase::Settle, Phase::Run], &mut phase).await?;
                 member.stall(&mut phase).await?;
+                let resumed = resume(&mut member, &field).await?;
+                resumptions.borrow_mut().push(resumed);
                 member.read_during(&[Phase::Settle], &mut phase).await?;
                 Ok(member)
             });
@@ -76,6 +87,7 @@ impl Slow {
         let (undisturbed, memory_before) = measure(&field, "all read", seconds).await?;
         field.phase.send_replace(Phase::Stall);
         field.pass("some stop reading", 2.0).await;
+        let memory_early = field.target.memory()?;
         let (disturbed, memory_after) = measure(&field, "some do not read", seconds).await?;
         field.phase.send_replace(Phase::Settle);
         field.pass("all read again", 3.0).await;
@@ -96,6 +108,23 @@ impl Slow {
             "KiB each",
         );
         outcome.figure(
+            "of which in the last of that time",
+            (memory_after - memory_early) / 1024.0 / stalled.max(1) as f64,
+            "KiB each",
+        );
+        let resumptions = resumptions.borrow();
+        let worst = |of: fn(&Resumption) -> f64| resumptions.iter().map(of).fold(0.0, f64::max);
+        outcome.figure(
+            "messages before the newest state, at most",
+            worst(|resumption| resumption.stale as f64),
+            "",
+        );
+        outcome.figure(
+            "from reading again to the newest state, at most",
+            worst(|resumption| resumption.millis),
+            "ms",
+        );
+        outcome.figure(
             "snapshots because of falling behind",
             slow.iter().map(|member| member.lagged).sum::<u64>() as f64,
             "",
@@ -104,6 +133,30 @@ impl Slow {
         outcome.latency.push(curve("while some do not", &disturbed));
         Ok(outcome)
     }
+}
+
+/// What somebody had to read again before what is so now.
+struct Resumption {
+    stale: u64,
+    millis: f64,
+}
+
+/// Reads up to the snapshot: until then come the messages that were on their way when it stopped reading.
+async fn resume(member: &mut Member, field: &Field) -> Result<Resumption> {
+    let (began, lagged, mut stale) = (field.clock.micros(), member.lagged, 0);
+    let newest = async {
+        while member.lagged == lagged {
+            member.receive().await?;
+            stale += 1;
+        }
+        anyhow::Ok(())
+    };
+    // Who has not fallen behind gets none.
+    match tokio::time::timeout(NEWEST, newest).await {
+        Ok(resumed) => resumed?,
+        Err(_) => stale += 1,
+    }
+    Ok(Resumption { stale: stale - 1, millis: (field.clock.micros() - began) as f64 / 1000.0 })
 }
 
 /// The latencies of a stretch of time, and the server's memory at its end.
