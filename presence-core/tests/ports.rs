@@ -34,8 +34,8 @@ struct Bare(TransportInfo);
 
 #[async_trait]
 impl Transport for Bare {
-    fn info(&self) -> &TransportInfo {
-        &self.0
+    fn info(&self) -> TransportInfo {
+        self.0
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {

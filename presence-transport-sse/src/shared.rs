@@ -175,10 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         let lane = state.lanes.open();
         state.call();
         drop(state);
-        let info = TransportInfo { kind: "sse", peer, silence: Silence::MaySayNothing };
         let inbox = Arc::new(Inbox::new(self.config.each));
         let shared = Arc::clone(self);
-        Ok(SharedSseTransport { shared, lane, connection, inbox, info, wire: Wire::Free })
+        Ok(SharedSseTransport { shared, lane, connection, inbox, peer, wire: Wire::Free })
     }
 
     /// Takes nobody more, and ends with its last connection.
@@ -259,7 +258,7 @@ pub struct SharedSseTransport<S: AsyncRead + AsyncWrite + Unpin> {
     lane: LaneId,
     connection: ConnectionId,
     inbox: Arc<Inbox>,
-    info: TransportInfo,
+    peer: SocketAddr,
     wire: Wire,
 }
 
@@ -310,8 +309,8 @@ fn lost() -> TransportError {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug + 'static> Transport
     for SharedSseTransport<S>
 {
-    fn info(&self) -> &TransportInfo {
-        &self.info
+    fn info(&self) -> TransportInfo {
+        TransportInfo { kind: "sse", peer: self.peer, silence: Silence::MaySayNothing }
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {

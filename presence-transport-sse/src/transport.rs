@@ -37,7 +37,7 @@ thread_local! {
 pub struct SseTransport<S> {
     socket: S,
     inbox: Arc<Inbox>,
-    info: TransportInfo,
+    peer: SocketAddr,
     /// Bytes that came down the wire after the request.
     stray: usize,
     /// Encoded, and not taken by the socket yet.
@@ -47,9 +47,8 @@ pub struct SseTransport<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
     /// Takes over a socket after the head of the answer.
     pub fn new(socket: S, peer: SocketAddr, config: SseConfig) -> Self {
-        let info = TransportInfo { kind: "sse", peer, silence: Silence::MaySayNothing };
         let inbox = Arc::new(Inbox::new(config));
-        let mut transport = Self { socket, inbox, info, stray: 0, backlog: Backlog::default() };
+        let mut transport = Self { socket, inbox, peer, stray: 0, backlog: Backlog::default() };
         let mut opening = Vec::new();
         event::retry(RETURN, &mut opening);
         // If the socket is broken, reading will tell.
@@ -115,8 +114,8 @@ fn write_or_flush<S: AsyncWrite + Unpin>(
 
 #[async_trait]
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for SseTransport<S> {
-    fn info(&self) -> &TransportInfo {
-        &self.info
+    fn info(&self) -> TransportInfo {
+        TransportInfo { kind: "sse", peer: self.peer, silence: Silence::MaySayNothing }
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {

@@ -48,33 +48,85 @@ thread_local! {
 /// One open WebSocket on a socket, whether that is encrypted or not.
 pub struct WsTransport<S> {
     socket: S,
-    /// Only while something is under way: without it the next bytes begin a frame, as they do for a new one.
-    codec: Option<Box<WebSocketContext>>,
-    info: TransportInfo,
+    peer: SocketAddr,
     config: WsConfig,
+    /// Only while there is something: without it the next bytes begin a frame, as they do for a new connection.
+    under_way: Option<Box<UnderWay>>,
+    /// Framed, and not taken by the socket yet.
+    backlog: Backlog,
+}
+
+/// What has come and is not done with.
+struct UnderWay {
+    codec: WebSocketContext,
+    /// Whether the codec has nothing that the next bytes go on with, and that is not on its way to the peer.
+    spent: bool,
     /// Where in the frames that come it is.
     frames: Frames,
     /// Read, and not asked for yet.
     inbox: VecDeque<Incoming>,
     /// Why nothing more can be read.
     broken: Option<TransportError>,
-    /// Framed, and not taken by the socket yet.
-    backlog: Backlog,
+}
+
+impl UnderWay {
+    fn new(config: WsConfig) -> Self {
+        Self {
+            codec: new_codec(config.message_bytes_max),
+            spent: true,
+            frames: Frames::default(),
+            inbox: VecDeque::new(),
+            broken: None,
+        }
+    }
+
+    fn next(&mut self) -> Option<Result<Incoming, TransportError>> {
+        self.inbox.pop_front().map(Ok).or_else(|| self.broken.take().map(Err))
+    }
+
+    /// A pong that the socket does not take now, a close and a message that is not whole are still under way.
+    fn is_over(&self) -> bool {
+        self.spent && self.inbox.is_empty() && self.broken.is_none()
+    }
+
+    fn break_off(&mut self, error: TransportError) {
+        self.broken.get_or_insert(error);
+    }
+
+    /// Goes through what has come, up to where it is not whole.
+    fn decode(&mut self, mut wire: MemoryWire<'_>, config: WsConfig) {
+        while self.broken.is_none() {
+            match self.codec.read(&mut wire) {
+                Ok(Message::Text(text)) => self.inbox.push_back(Incoming::Text(text.into())),
+                Ok(Message::Binary(_)) => self.inbox.push_back(Incoming::Binary),
+                Ok(Message::Pong(_)) => self.inbox.push_back(Incoming::Pong),
+                Ok(Message::Ping(_) | Message::Frame(_)) => {}
+                Ok(Message::Close(frame)) => {
+                    // The echo is on its way with this; tungstenite then reports the end, which is no news.
+                    let _ = self.codec.flush(&mut wire);
+                    self.spent = false;
+                    self.inbox.push_back(Incoming::Left(departure(frame.as_ref())));
+                    return;
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => self.broken = Some(describe(error, config)),
+            }
+        }
+    }
+}
+
+fn describe(error: Error, config: WsConfig) -> TransportError {
+    match error {
+        Error::Capacity(_) => TransportError::TooLarge { limit: config.message_bytes_max },
+        Error::Io(error) => error.into(),
+        error => TransportError::Protocol(error.to_string()),
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     /// Takes over a socket after the handshake; `early` is what came along with it.
     pub fn new(socket: S, peer: SocketAddr, early: &[u8], config: WsConfig) -> Self {
-        let mut transport = Self {
-            socket,
-            codec: None,
-            info: TransportInfo { kind: "ws", peer, silence: Silence::IsDeath },
-            config,
-            frames: Frames::default(),
-            inbox: VecDeque::new(),
-            broken: None,
-            backlog: Backlog::default(),
-        };
+        let mut transport = Self { socket, peer, config, under_way: None, backlog: Backlog::default() };
         if !early.is_empty() {
             transport.take_in(early);
         }
@@ -84,14 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     /// What came, as soon as something has.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         loop {
-            if let Some(incoming) = self.inbox.pop_front() {
-                if self.inbox.is_empty() {
-                    self.inbox = VecDeque::new();
+            if let Some(under_way) = &mut self.under_way {
+                let next = under_way.next();
+                if under_way.is_over() {
+                    self.under_way = None;
                 }
-                return Poll::Ready(Ok(incoming));
-            }
-            if let Some(broken) = self.broken.take() {
-                return Poll::Ready(Err(broken));
+                if let Some(next) = next {
+                    return Poll::Ready(next);
+                }
             }
             if !self.backlog.is_empty() && self.poll_empty(cx)?.is_ready() {
                 return Poll::Ready(Ok(Incoming::Drained));
@@ -106,70 +158,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             let mut buffer = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => {
-                    self.broken = Some(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    self.under_way().break_off(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
                 Ok(()) => self.take_in(buffer.filled()),
-                Err(error) => self.broken = Some(error.into()),
+                Err(error) => self.under_way().break_off(error.into()),
             }
             Poll::Ready(())
         })
     }
 
+    fn under_way(&mut self) -> &mut UnderWay {
+        self.under_way.get_or_insert_with(|| Box::new(UnderWay::new(self.config)))
+    }
+
     /// Takes whole messages out of `bytes`; tungstenite keeps what is not whole.
     fn take_in(&mut self, bytes: &[u8]) {
-        let kept = self.codec.take();
-        let seen = self.frames.pass(bytes);
-        // Half a kilobyte that only what is on its way needs: a message that is not whole, a pong that the socket does
-        // not take now, a close.
-        let mut disposable = self.backlog.is_empty() && !self.frames.is_midway();
-        let mut codec = kept.unwrap_or_else(|| new_codec(self.config.message_bytes_max));
-        let before = self.inbox.len();
+        let (config, blocked) = (self.config, !self.backlog.is_empty());
+        let under_way = self.under_way();
+        let seen = under_way.frames.pass(bytes);
+        under_way.spent = !blocked && !under_way.frames.is_midway();
+        let before = under_way.inbox.len();
         if seen.control > 0 {
-            self.inbox.push_back(Incoming::Control(seen.control));
+            under_way.inbox.push_back(Incoming::Control(seen.control));
         }
         let mut replies = Vec::new();
-        let mut wire = MemoryWire { input: bytes, replies: &mut replies, blocked: !self.backlog.is_empty() };
-        while self.broken.is_none() {
-            match codec.read(&mut wire) {
-                Ok(Message::Text(text)) => self.inbox.push_back(Incoming::Text(text.into())),
-                Ok(Message::Binary(_)) => self.inbox.push_back(Incoming::Binary),
-                Ok(Message::Pong(_)) => self.inbox.push_back(Incoming::Pong),
-                Ok(Message::Ping(_) | Message::Frame(_)) => {}
-                Ok(Message::Close(frame)) => {
-                    // The echo is on its way with this; tungstenite then reports the end, which is no news.
-                    let _ = codec.flush(&mut wire);
-                    disposable = false;
-                    self.inbox.push_back(Incoming::Left(departure(frame.as_ref())));
-                    break;
-                }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => self.broken = Some(self.describe(error)),
-            }
+        under_way.decode(MemoryWire { input: bytes, replies: &mut replies, blocked }, config);
+        if seen.pieces > config.fragments_max {
+            let rule = format!("a message may come in at most {} pieces", config.fragments_max);
+            under_way.break_off(TransportError::Protocol(rule));
         }
-        if !disposable {
-            self.codec = Some(codec);
-        }
-        if seen.pieces > self.config.fragments_max && self.broken.is_none() {
-            let rule = format!("a message may come in at most {} pieces", self.config.fragments_max);
-            self.broken = Some(TransportError::Protocol(rule));
-        }
-        if self.broken.is_none() && self.frames.is_midway() {
-            self.inbox.push_back(Incoming::Partial);
-        } else if self.broken.is_none() && self.inbox.len() == before {
-            self.inbox.push_back(Incoming::Alive);
+        if under_way.broken.is_none() && under_way.frames.is_midway() {
+            under_way.inbox.push_back(Incoming::Partial);
+        } else if under_way.broken.is_none() && under_way.inbox.len() == before {
+            under_way.inbox.push_back(Incoming::Alive);
         }
         if !replies.is_empty()
             && let Err(error) = self.write(&replies)
         {
-            self.broken.get_or_insert(error.into());
-        }
-    }
-
-    fn describe(&self, error: Error) -> TransportError {
-        match error {
-            Error::Capacity(_) => TransportError::TooLarge { limit: self.config.message_bytes_max },
-            Error::Io(error) => error.into(),
-            error => TransportError::Protocol(error.to_string()),
+            self.under_way().break_off(error.into());
         }
     }
 
@@ -201,8 +227,8 @@ fn write_or_flush<S: AsyncWrite + Unpin>(
 
 #[async_trait]
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTransport<S> {
-    fn info(&self) -> &TransportInfo {
-        &self.info
+    fn info(&self) -> TransportInfo {
+        TransportInfo { kind: "ws", peer: self.peer, silence: Silence::IsDeath }
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {
@@ -234,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
         let mut wire = MemoryWire { input: &[], replies: &mut replies, blocked: false };
         let frame = CloseFrame { code: CloseCode::from(reason.code()), reason: reason.sentence().into() };
         // It refuses when the peer has closed first; then the echo has been written already.
-        let codec = self.codec.get_or_insert_with(|| new_codec(self.config.message_bytes_max));
+        let codec = &mut self.under_way().codec;
         let _ = codec.close(&mut wire, Some(frame));
         if self.write(&replies).is_err() || poll_fn(|cx| self.poll_empty(cx)).await.is_err() {
             return;
@@ -268,14 +294,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     }
 }
 
-fn new_codec(message_bytes_max: usize) -> Box<WebSocketContext> {
+fn new_codec(message_bytes_max: usize) -> WebSocketContext {
     let limits = WebSocketConfig::default()
         .read_buffer_size(CODEC_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(CONTROL_REPLIES_MAX)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
-    Box::new(WebSocketContext::new(Role::Server, Some(limits)))
+    WebSocketContext::new(Role::Server, Some(limits))
 }
 
 /// What the peer's close code says of its return (RFC 6455 section 7.4.1). No code is as good as 1000.
@@ -348,12 +374,12 @@ mod tests {
         let (mut transport, mut client) = pair();
         client.write_all(&HELLO[..7]).await.unwrap();
         assert!(matches!(transport.recv().await, Ok(Incoming::Partial)));
-        assert!(transport.codec.is_some(), "it holds the beginning");
+        assert!(transport.under_way.is_some(), "it holds the beginning");
         client.write_all(&HELLO[7..]).await.unwrap();
         assert!(matches!(transport.recv().await, Ok(Incoming::Text(text)) if &*text == b"hello"));
-        assert!(transport.codec.is_none());
+        assert!(transport.under_way.is_none());
         client.write_all(&HELLO).await.unwrap();
         assert!(matches!(transport.recv().await, Ok(Incoming::Text(_))));
-        assert!(transport.codec.is_none());
+        assert!(transport.under_way.is_none());
     }
 }

@@ -136,8 +136,8 @@ impl From<io::Error> for TransportError {
 /// method an error, only `close` may follow. `close` is called at most once, last.
 #[async_trait]
 pub trait Transport: Send + 'static {
-    /// What stays true of it.
-    fn info(&self) -> &TransportInfo;
+    /// What stays true of it. By value, so that nobody has to keep what can be put together.
+    fn info(&self) -> TransportInfo;
 
     /// The next thing that came. Also carries on with what `send` left waiting. Cancel-safe: dropping the future
     /// loses nothing.

@@ -96,14 +96,21 @@ impl Drive {
         }
     }
 
-    /// Until the connection is over. Boxed, since a future keeps what it is given twice: as it came, and at work.
-    pub(super) async fn run(mut self: Box<Self>) {
-        if let Some(ending) = self.look_first() {
-            return Box::pin(self.end(ending)).await;
-        }
-        let ending = loop {
+    /// Until the connection is over. By reference, since a future keeps what it is given twice: as it came, and at work.
+    pub(super) async fn run(&mut self) {
+        let ending = match self.look_first() {
+            Some(ending) => ending,
+            None => self.work().await,
+        };
+        // The end is rare and needs room of its own, which an idle connection should not keep.
+        Box::pin(self.end(ending)).await;
+    }
+
+    /// Until there is a reason to end.
+    async fn work(&mut self) -> Ending {
+        loop {
             if let Some(reason) = self.settle().await {
-                break Ending::Closed(reason);
+                return Ending::Closed(reason);
             }
             // An answer that waits is older than what its room has said since, and has to be written before that.
             let written = if self.mailbox.has_deliveries() { Ok(Written::Everything) } else { self.write() };
@@ -112,17 +119,15 @@ impl Drive {
                 Ok(Written::MoreWaits) => continue,
                 Err(error) => {
                     debug!(connection = %self.session.connection(), %error, "write failed");
-                    break Ending::Gone("broken");
+                    return Ending::Gone("broken");
                 }
             }
             self.arm();
             let event = self.next_event().await;
             if let Some(ending) = self.take_in(event) {
-                break ending;
+                return ending;
             }
-        };
-        // The end is rare and needs room of its own, which an idle connection should not keep.
-        Box::pin(self.end(ending)).await;
+        }
     }
 
     /// Whoever has gone while their request waited, for a descriptor or for a server that slept, does not get the session: it
@@ -388,7 +393,7 @@ impl Drive {
         }
     }
 
-    async fn end(mut self: Box<Self>, ending: Ending) {
+    async fn end(&mut self, ending: Ending) {
         let reason = match ending {
             Ending::Closed(reason) => {
                 if matches!(reason, CloseReason::RateLimitAbused | CloseReason::ProtocolAbused) {

@@ -218,7 +218,7 @@ impl Connections {
 
     /// The same for one that has a name already.
     pub fn open_as(self: &Arc<Self>, connection: ConnectionId, transport: Box<dyn Transport>, hello: Hello) {
-        let transport_info = *transport.info();
+        let transport_info = transport.info();
         let opening = Opening {
             connection,
             default_room: hello.room.unwrap_or_else(RoomId::lobby),
@@ -241,8 +241,9 @@ impl Connections {
         let places = hello.places;
         let session = Session::open(self.clock.now(), opening, Arc::clone(&self.limits));
         let generation = self.shards.next_generation();
-        let drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation, places);
-        tokio::spawn(Box::new(drive).run());
+        let mut drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation, places);
+        // One piece of memory for the task and all that it keeps.
+        tokio::spawn(async move { drive.run().await });
     }
 }
 
@@ -267,7 +268,7 @@ mod tests {
 
     #[async_trait]
     impl Transport for Faulty {
-        fn info(&self) -> &TransportInfo {
+        fn info(&self) -> TransportInfo {
             self.0.info()
         }
 

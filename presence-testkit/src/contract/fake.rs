@@ -60,8 +60,8 @@ fn lost() -> TransportError {
 
 #[async_trait]
 impl Transport for FakeTransport {
-    fn info(&self) -> &TransportInfo {
-        &self.info
+    fn info(&self) -> TransportInfo {
+        self.info
     }
 
     async fn recv(&mut self) -> Result<Incoming, TransportError> {
