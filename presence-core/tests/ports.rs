@@ -38,8 +38,8 @@ impl Transport for Bare {
         self.0
     }
 
-    async fn recv(&mut self) -> Result<Incoming, TransportError> {
-        Ok(Incoming::Alive)
+    fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        Poll::Ready(Ok(Incoming::Alive))
     }
 
     fn send(&mut self, _: &[Frame]) -> Result<Sent, TransportError> {

@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SseTransport<S> {
         self.inbox.poll(cx).map(Posted::into_incoming)
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         if let Poll::Ready(incoming) = self.poll_inbox(cx) {
             return Poll::Ready(Ok(incoming));
         }
@@ -118,8 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for SseTransp
         TransportInfo { kind: "sse", peer: self.peer, silence: Silence::MaySayNothing }
     }
 
-    async fn recv(&mut self) -> Result<Incoming, TransportError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        self.poll_incoming(cx)
     }
 
     fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {

@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
     }
 
     /// What came, as soon as something has.
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         loop {
             if let Some(under_way) = &mut self.under_way {
                 let next = under_way.next();
@@ -231,8 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for WsTranspo
         TransportInfo { kind: "ws", peer: self.peer, silence: Silence::IsDeath }
     }
 
-    async fn recv(&mut self) -> Result<Incoming, TransportError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        self.poll_incoming(cx)
     }
 
     fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {

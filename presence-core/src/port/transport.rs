@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -139,12 +141,20 @@ pub trait Transport: Send + 'static {
     /// What stays true of it. By value, so that nobody has to keep what can be put together.
     fn info(&self) -> TransportInfo;
 
-    /// The next thing that came. Also carries on with what `send` left waiting. Cancel-safe: dropping the future
-    /// loses nothing.
+    /// The next thing that came. Also carries on with what `send` left waiting. Polled, since a future that waits would
+    /// be one more piece of memory of every idle connection.
     ///
     /// # Errors
     /// When the connection can not go on.
-    async fn recv(&mut self) -> Result<Incoming, TransportError>;
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
+
+    /// Waits for what [`poll_recv`](Self::poll_recv) gives. Cancel-safe: dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the connection can not go on.
+    async fn recv(&mut self) -> Result<Incoming, TransportError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
 
     /// Hands over all frames in one write and never waits: what the socket does not take at once the transport
     /// keeps, and `recv` carries on with it.

@@ -97,43 +97,37 @@ impl Drive {
     }
 
     /// Until the connection is over. By reference, since a future keeps what it is given twice: as it came, and at work.
+    /// What is waited for only for a moment, or once, has memory of its own, which an idle connection does not keep.
     pub(super) async fn run(&mut self) {
-        let ending = match self.look_first() {
-            Some(ending) => ending,
-            None => self.work().await,
-        };
-        // The end is rare and needs room of its own, which an idle connection should not keep.
-        Box::pin(self.end(ending)).await;
-    }
-
-    /// Until there is a reason to end.
-    async fn work(&mut self) -> Ending {
-        loop {
-            if let Some(reason) = self.settle().await {
-                return Ending::Closed(reason);
+        let ending = 'work: {
+            if let Some(ending) = self.look_first() {
+                break 'work ending;
             }
-            // An answer that waits is older than what its room has said since, and has to be written before that.
-            let written = if self.mailbox.has_deliveries() { Ok(Written::Everything) } else { self.write() };
-            match written {
-                Ok(Written::Everything) => {}
-                Ok(Written::MoreWaits) => continue,
-                Err(error) => {
-                    debug!(connection = %self.session.connection(), %error, "write failed");
-                    return Ending::Gone("broken");
+            loop {
+                if self.session.has_outputs()
+                    && let Some(reason) = Box::pin(self.settle()).await
+                {
+                    break 'work Ending::Closed(reason);
+                }
+                match self.write_in_order() {
+                    Ok(Written::Everything) => {}
+                    Ok(Written::MoreWaits) => continue,
+                    Err(Broken) => break 'work Ending::Gone("broken"),
+                }
+                self.arm();
+                let event = poll_fn(|cx| self.poll_event(cx)).await;
+                if let Some(ending) = self.take_in(event) {
+                    break 'work ending;
                 }
             }
-            self.arm();
-            let event = self.next_event().await;
-            if let Some(ending) = self.take_in(event) {
-                return ending;
-            }
-        }
+        };
+        Box::pin(self.end(ending)).await;
     }
 
     /// Whoever has gone while their request waited, for a descriptor or for a server that slept, does not get the session: it
     /// would be taken from whoever has come in their place, and who is told to stay away.
     fn look_first(&mut self) -> Option<Ending> {
-        let first = self.transport.recv().as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let first = self.transport.poll_recv(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(incoming) = first else { return None };
         let ending = self.take_in(Event::Incoming(incoming))?;
         self.session.handle_end(Detach::Lost);
@@ -255,6 +249,17 @@ impl Drive {
         }
     }
 
+    /// Writes what waits, unless that is newer than an answer that has not been taken in yet.
+    fn write_in_order(&mut self) -> Result<Written, Broken> {
+        if self.mailbox.has_deliveries() {
+            return Ok(Written::Everything);
+        }
+        self.write().map_err(|error| {
+            debug!(connection = %self.session.connection(), %error, "write failed");
+            Broken
+        })
+    }
+
     /// Writes what waits, if the peer keeps up.
     fn write(&mut self) -> Result<Written, TransportError> {
         if self.wire == Wire::Busy {
@@ -295,20 +300,16 @@ impl Drive {
             && self.armed.is_none_or(|armed| at < armed)
         {
             self.armed = Some(at);
-            self.shared.pacemaker.set(at, Arc::clone(&self.mailbox));
+            let now = self.shared.clock.now().at;
+            self.shared.pacemaker.set(now, at, Arc::clone(&self.mailbox));
         }
     }
 
-    async fn next_event(&mut self) -> Event {
-        let mut incoming = self.transport.recv();
-        let mailbox = &self.mailbox;
-        poll_fn(|cx| {
-            if let Poll::Ready(mail) = mailbox.poll(cx) {
-                return Poll::Ready(Event::Mail(mail));
-            }
-            incoming.as_mut().poll(cx).map(Event::Incoming)
-        })
-        .await
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(mail) = self.mailbox.poll(cx) {
+            return Poll::Ready(Event::Mail(mail));
+        }
+        self.transport.poll_recv(cx).map(Event::Incoming)
     }
 
     fn take_in(&mut self, event: Event) -> Option<Ending> {
@@ -488,6 +489,9 @@ impl Step {
         Self::Wait(Box::pin(what))
     }
 }
+
+/// Nothing more can be written.
+struct Broken;
 
 /// What became of a write.
 enum Written {

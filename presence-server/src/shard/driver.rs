@@ -62,6 +62,10 @@ pub(super) struct Listeners(Vec<(Generation, Arc<Mailbox>)>);
 impl Listeners {
     fn add(&mut self, generation: Generation, mailbox: &Arc<Mailbox>) {
         if let Err(index) = self.0.binary_search_by_key(&generation, |(listening, _)| *listening) {
+            if self.0.len() == self.0.capacity() {
+                // Most rooms are small, and half of what is doubled would lie idle.
+                self.0.reserve_exact(1 + self.0.len() / 8);
+            }
             self.0.insert(index, (generation, Arc::clone(mailbox)));
         }
     }

@@ -127,8 +127,9 @@ impl Seats {
                 }
             }
             Err(index) => {
-                if self.listeners.len() < 4 {
-                    self.listeners.reserve_exact(1);
+                if self.listeners.len() == self.listeners.capacity() {
+                    // Most rooms are small, and half of what is doubled would lie idle.
+                    self.listeners.reserve_exact(1 + self.listeners.len() / 8);
                 }
                 let (user, mailbox) = (user.clone(), Arc::clone(mailbox));
                 let known = self.receivers.contains_key(&user);

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -12,6 +14,8 @@ use presence_core::port::transport::{
     Departure, Incoming, Sent, Silence, Transport, TransportError, TransportInfo,
 };
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::mpsc::error::SendError;
 
 use super::transport::{Fixture, MESSAGE_BYTES_MAX, Peer};
 use crate::client::Received;
@@ -20,13 +24,18 @@ use crate::client::Received;
 const WIRE: usize = 64;
 
 /// The server's end.
-#[derive(Debug)]
 pub struct FakeTransport {
     info: TransportInfo,
     incoming: mpsc::Receiver<FromPeer>,
     outgoing: mpsc::Sender<Received>,
     waiting: VecDeque<String>,
+    /// Waits for room on the wire.
+    reserving: Option<Reserving>,
 }
+
+type Reserving = BoxFuture<Result<OwnedPermit<Received>, SendError<()>>>;
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
 
 /// The client's end.
 #[derive(Debug)]
@@ -51,11 +60,27 @@ pub fn pair() -> (FakeTransport, FakePeer) {
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         silence: Silence::IsDeath,
     };
-    (FakeTransport { info, incoming, outgoing, waiting: VecDeque::new() }, FakePeer { sending, receiving })
+    let transport = FakeTransport { info, incoming, outgoing, waiting: VecDeque::new(), reserving: None };
+    (transport, FakePeer { sending, receiving })
 }
 
 fn lost() -> TransportError {
     TransportError::Io("the peer is gone".into())
+}
+
+impl FakeTransport {
+    /// Ready once everything that waits is on the wire.
+    fn poll_send_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        while let Some(text) = self.waiting.front() {
+            let outgoing = &self.outgoing;
+            let reserving = self.reserving.get_or_insert_with(|| Box::pin(outgoing.clone().reserve_owned()));
+            let permit = ready!(reserving.as_mut().poll(cx));
+            self.reserving = None;
+            permit.map_err(|_| lost())?.send(Received::Text(text.clone()));
+            self.waiting.pop_front();
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[async_trait]
@@ -64,29 +89,21 @@ impl Transport for FakeTransport {
         self.info
     }
 
-    async fn recv(&mut self) -> Result<Incoming, TransportError> {
-        loop {
-            tokio::select! {
-                permit = self.outgoing.reserve(), if !self.waiting.is_empty() => {
-                    let text = self.waiting.pop_front().expect("something waits");
-                    permit.map_err(|_| lost())?.send(Received::Text(text));
-                    if self.waiting.is_empty() {
-                        return Ok(Incoming::Drained);
-                    }
-                }
-                incoming = self.incoming.recv() => return match incoming {
-                    Some(FromPeer::Text(text)) if text.len() > MESSAGE_BYTES_MAX => {
-                        Err(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX })
-                    }
-                    Some(FromPeer::Text(text)) => Ok(Incoming::Text(text)),
-                    Some(FromPeer::Binary) => Ok(Incoming::Binary),
-                    Some(FromPeer::Close(1000)) => Ok(Incoming::Left(Departure::Finished)),
-                    Some(FromPeer::Close(1001)) => Ok(Incoming::Left(Departure::GoingAway)),
-                    Some(FromPeer::Close(_)) => Ok(Incoming::Left(Departure::Abrupt)),
-                    None => Err(lost()),
-                },
-            }
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        if !self.waiting.is_empty() && self.poll_send_waiting(cx)?.is_ready() {
+            return Poll::Ready(Ok(Incoming::Drained));
         }
+        Poll::Ready(match ready!(self.incoming.poll_recv(cx)) {
+            Some(FromPeer::Text(text)) if text.len() > MESSAGE_BYTES_MAX => {
+                Err(TransportError::TooLarge { limit: MESSAGE_BYTES_MAX })
+            }
+            Some(FromPeer::Text(text)) => Ok(Incoming::Text(text)),
+            Some(FromPeer::Binary) => Ok(Incoming::Binary),
+            Some(FromPeer::Close(1000)) => Ok(Incoming::Left(Departure::Finished)),
+            Some(FromPeer::Close(1001)) => Ok(Incoming::Left(Departure::GoingAway)),
+            Some(FromPeer::Close(_)) => Ok(Incoming::Left(Departure::Abrupt)),
+            None => Err(lost()),
+        })
     }
 
     fn send(&mut self, frames: &[Frame]) -> Result<Sent, TransportError> {
@@ -106,6 +123,7 @@ impl Transport for FakeTransport {
     }
 
     async fn close(&mut self, reason: CloseReason) {
+        self.reserving = None;
         while let Some(text) = self.waiting.pop_front() {
             if self.outgoing.send(Received::Text(text)).await.is_err() {
                 return;
