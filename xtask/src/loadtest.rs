@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::metadata::Metadata;
 
@@ -48,6 +48,9 @@ const SLOW_TICKS: &[&str] = &["--tick-ms", "50"];
 /// Behind the name of a scenario: clients are connected by event streams.
 const OVER_SSE: &str = "sse";
 
+/// The scenario that several servers can be measured with at once.
+const IDLE: &str = "idle";
+
 /// What runs only when it is named: it takes long. Its server holds little of what is said, so that it is full early.
 const LONG: (&str, &[&str], &[&str]) =
     ("soak", &[], &["--stream-messages-max", "1000", "--dedup-ids-max", "5000"]);
@@ -60,7 +63,7 @@ const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 const ONE_FRIEND: &[&str] = &["--trusted-proxies", "127.0.0.1"];
 
 const HELP: &str = "\
-cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--no-build]
+cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--servers N] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
 messages rename attack.
@@ -72,6 +75,8 @@ again, at a moment that --seed says.
 Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a scenario runs over event streams.
 `cargo xtask loadtest fanout --help` shows the numbers of one.
 With --url a server that runs already is used, and what it costs is not measured.
+With --servers N `idle` runs N times at once, each with a server and clients of its own: more members than one
+process may have descriptors for.
 Outcomes go to reports/: one JSON file each, and report.html.
 ";
 
@@ -82,6 +87,7 @@ const STARTING: Duration = Duration::from_secs(10);
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut numbers = arguments.to_vec();
     let url = take_value(&mut numbers, "--url")?;
+    let servers = take_value(&mut numbers, "--servers")?.map_or(Ok(1), |count| count.parse::<usize>())?;
     let build = !take(&mut numbers, "--no-build");
     let scenario = numbers.first().filter(|first| !first.starts_with('-')).cloned();
     if scenario.is_none() && (take(&mut numbers, "--help") || take(&mut numbers, "-h")) {
@@ -114,11 +120,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let (mut outcomes, mut bad) = (Vec::new(), Vec::new());
     for (name, numbers, settings) in chosen {
         eprintln!("── {name} {}", numbers.join(" "));
-        let outcome = reports.join(format!("{name}.json"));
-        if !one(&binaries, &name, &numbers, settings, url.as_deref(), &outcome)? {
+        ensure!(servers == 1 || name.starts_with(IDLE), "--servers is for {IDLE}");
+        let files: Vec<PathBuf> = match servers {
+            0 | 1 => vec![reports.join(format!("{name}.json"))],
+            _ => (1..=servers).map(|number| reports.join(format!("{name}-{number}.json"))).collect(),
+        };
+        if !beside_each_other(&files, |file| one(&binaries, &name, &numbers, settings, url.as_deref(), file))?
+        {
             bad.push(name);
         }
-        outcomes.push(outcome);
+        outcomes.extend(files);
     }
     outcomes.retain(|outcome| outcome.exists());
     let page = reports.join("report.html");
@@ -130,6 +141,18 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     ensure!(bad.is_empty(), "something was lost, or failed, in: {}", bad.join(", "));
     Ok(())
+}
+
+/// Runs a scenario once for each file that an outcome goes to, all at the same time. Says whether nothing was lost in any.
+fn beside_each_other(files: &[PathBuf], run: impl Fn(&Path) -> Result<bool> + Sync) -> Result<bool> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = files.iter().map(|file| scope.spawn(|| run(file))).collect();
+        let mut good = true;
+        for run in runs {
+            good &= run.join().map_err(|_| anyhow!("a run has panicked"))??;
+        }
+        Ok(good)
+    })
 }
 
 fn take(arguments: &mut Vec<String>, flag: &str) -> bool {
