@@ -40,7 +40,7 @@ impl Shard {
         // Once around at most.
         for _ in 0..self.names.len() {
             let Some((name, key)) = self.next_room() else { break };
-            let cost = 1 + self.desk(key).map_or(0, |desk| desk.room.user_count());
+            let cost = 1 + self.desk(key).map_or(0, |desk| desk.room().user_count());
             if cost > self.round.credit {
                 return;
             }
@@ -89,20 +89,20 @@ impl Shard {
     fn audit_room(&mut self, now: Timestamp, key: RoomKey) {
         let Some(desk) = self.desks.get_mut(key.index()).and_then(Option::as_mut) else { return };
         let mut breaches = Breaches::default();
-        if desk.room.audit(&mut breaches) {
+        if desk.room_mut().audit(&mut breaches) {
             self.tally.drift += 1;
         }
         let timed = self.frozen.is_none().then_some(now);
         audit_members(desk, key, &self.directory, timed, &self.limits, &mut breaches);
         let scheduled = desk.due.is_some_and(|due| self.due.contains(&(due, key)));
-        breaches.expect(Invariant::NoResidue, desk.room.user_count() > 0 || scheduled, || {
+        breaches.expect(Invariant::NoResidue, desk.room().user_count() > 0 || scheduled, || {
             "nobody is in it, and nothing will close it".to_owned()
         });
-        let waiting = desk.room.has_news() || desk.waiting() > 0;
+        let waiting = desk.room().has_news() || desk.waiting() > 0;
         breaches.expect(Invariant::Visibility, !waiting || scheduled, || {
             format!("it has news or {} who wait, and no time at which it hands out", desk.waiting())
         });
-        let found = self.tally.violated(Some(desk.room.id()), breaches);
+        let found = self.tally.violated(Some(desk.room().id()), breaches);
         self.outputs.extend(found);
     }
 
@@ -115,7 +115,7 @@ impl Shard {
         });
         for key in &record.rooms {
             let desk = self.desks.get(key.index()).and_then(Option::as_ref);
-            let member = desk.and_then(|desk| desk.room.member(user.as_str()));
+            let member = desk.and_then(|desk| desk.room().member(user.as_str()));
             let present = member.and_then(|member| member.session(session));
             breaches.expect(Invariant::NoResidue, present.is_some(), || {
                 format!("session {user}/{session} counts as in a room that does not have it")
@@ -141,7 +141,7 @@ fn audit_members(
     limits: &Limits,
     breaches: &mut Breaches,
 ) {
-    for member in desk.room.members() {
+    for member in desk.room().members() {
         let user = &member.profile.id;
         for session in &member.sessions {
             let record = directory.record(user, &session.id);

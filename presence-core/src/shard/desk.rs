@@ -1,5 +1,8 @@
 //! One room at work: when it hands out next, and who waits for that. Whoever wants to know how the room stands gets
-//! the answer at a hand-out, when roster and version say the same; all who wait then share one encoding.
+//! the answer at a hand-out, when roster and version say the same; all who wait then share one encoding, and so does who
+//! asks later while nothing has changed.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,10 +16,15 @@ use crate::room::{Room, Visitor};
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference, Roster, Since, SnapshotReason};
 
+/// How long an answer may be given again: it says when it was true.
+const READING_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// A room with its schedule.
 #[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) room: Room,
+    room: Room,
+    /// What whoever reads the room is told, for as long as nothing in it changes.
+    reading: Option<Reading>,
     /// When it hands out next, if anything waits for that.
     pub(super) due: Option<Timestamp>,
     /// When it last handed out; `None`: never.
@@ -26,6 +34,12 @@ pub(super) struct Desk {
     /// Whether an alarm will let the feed forget what is old.
     pub(super) forgetting: bool,
     waiters: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    at: Timestamp,
+    body: Bytes,
 }
 
 #[derive(Debug)]
@@ -56,7 +70,37 @@ pub(super) enum Want {
 
 impl Desk {
     pub(super) fn new(room: Room) -> Self {
-        Self { room, due: None, handed_out: None, changed: None, forgetting: false, waiters: Vec::new() }
+        Self {
+            room,
+            reading: None,
+            due: None,
+            handed_out: None,
+            changed: None,
+            forgetting: false,
+            waiters: Vec::new(),
+        }
+    }
+
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The room, to be changed: what was said of it is no more to be said.
+    pub(super) fn room_mut(&mut self) -> &mut Room {
+        self.reading = None;
+        &mut self.room
+    }
+
+    pub(super) fn into_room(self) -> Room {
+        self.room
+    }
+
+    /// Forgets what nobody may want any more. Says when to call this again, if at all.
+    pub(super) fn forget_old(&mut self, now: Timestamp, limits: &Limits) -> Option<Timestamp> {
+        self.reading = None;
+        let next = self.room.feed().forget_old(now, limits);
+        self.forgetting = next.is_some();
+        next
     }
 
     pub(super) fn wait(&mut self, visitor: &Visitor, entry: Entry, want: Want, reference: Reference) {
@@ -117,6 +161,9 @@ impl Desk {
         if planted::is(Bug::SnapshotTooEarly) {
             self.answer(now, key, tally, out);
         }
+        if self.room.has_news() {
+            self.reading = None;
+        }
         let said = self.room.hand_out(now, limits);
         tally.handed_out(&said);
         let since = self.changed.take().unwrap_or(now.at);
@@ -134,7 +181,7 @@ impl Desk {
     /// Answers who waits.
     fn answer(&mut self, now: Now, key: RoomKey, tally: &mut Tally, out: &mut impl Extend<ShardOutput>) {
         let waiters = std::mem::take(&mut self.waiters);
-        let mut answers = Answers { room: &self.room, roster: None, reading: None };
+        let mut answers = Answers { room: &self.room, roster: None, reading: &mut self.reading };
         for waiter in waiters {
             out.extend(match waiter {
                 Waiter::Read { ticket } => {
@@ -172,7 +219,7 @@ struct Own {
 struct Answers<'a> {
     room: &'a Room,
     roster: Option<Roster>,
-    reading: Option<Bytes>,
+    reading: &'a mut Option<Reading>,
 }
 
 impl Answers<'_> {
@@ -248,9 +295,13 @@ impl Answers<'_> {
 
     fn reading(&mut self, now: Now) -> RoomReading {
         let stand = self.room.stand();
-        let body = self
-            .reading
-            .get_or_insert_with(|| Bytes::from(wire::room_presence(stand, self.room.members(), now.wall)));
-        RoomReading { epoch: stand.epoch.clone(), version: stand.version, body: body.clone() }
+        if self.reading.as_ref().is_some_and(|reading| reading.at + READING_AGE_MAX <= now.at) {
+            *self.reading = None;
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            let body = wire::room_presence(stand, self.room.members(), now.wall);
+            Reading { at: now.at, body: body.into() }
+        });
+        RoomReading { epoch: stand.epoch.clone(), version: stand.version, body: reading.body.clone() }
     }
 }

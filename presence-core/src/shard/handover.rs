@@ -27,7 +27,11 @@ impl Shard {
         self.keys.clear();
         self.names.clear();
         self.due.clear();
-        std::mem::take(&mut self.desks).into_iter().flatten().filter_map(|desk| keep(desk.room)).collect()
+        std::mem::take(&mut self.desks)
+            .into_iter()
+            .flatten()
+            .filter_map(|desk| keep(desk.into_room()))
+            .collect()
     }
 
     /// Takes a room up that an earlier life of the server has handed over. The grace of everybody in it begins now.

@@ -96,7 +96,7 @@ impl Shard {
                 sighting.profile(generation, &visitor.profile);
             }
             for key in &record.rooms {
-                let Some(member) = self.desk(*key).and_then(|desk| desk.room.member(user.as_str())) else {
+                let Some(member) = self.desk(*key).and_then(|desk| desk.room().member(user.as_str())) else {
                     continue;
                 };
                 let Some(session) = member.session(&record.session) else { continue };
@@ -121,7 +121,7 @@ impl Shard {
     pub fn rooms_of_user(&self, user: &UserId) -> Vec<RoomId> {
         let keys: BTreeSet<RoomKey> =
             self.directory.records(user).iter().flat_map(|record| &record.rooms).copied().collect();
-        keys.into_iter().filter_map(|key| self.desk(key)).map(|desk| desk.room.id().clone()).collect()
+        keys.into_iter().filter_map(|key| self.desk(key)).map(|desk| desk.room().id().clone()).collect()
     }
 
     /// At most `limit` of the users in a room, in the order of their ids.
@@ -138,16 +138,16 @@ impl Shard {
     /// Everything about a room, and of its members `limit`. `None` if it is not there.
     pub fn inspect(&self, now: Timestamp, room: &RoomId, limit: usize) -> Option<Inspection> {
         let desk = self.keys.get(room).and_then(|key| self.desk(*key))?;
-        let stand = desk.room.stand();
-        let members: Vec<Member> = desk.room.members().take(limit).cloned().collect();
+        let stand = desk.room().stand();
+        let members: Vec<Member> = desk.room().members().take(limit).cloned().collect();
         Some(Inspection {
             epoch: stand.epoch.clone(),
             version: stand.version,
             digest: stand.digest,
-            users: desk.room.user_count(),
-            members: Page { more: members.len() < desk.room.user_count(), items: members },
-            feed: desk.room.feed().state(now),
-            pending: desk.room.has_news(),
+            users: desk.room().user_count(),
+            members: Page { more: members.len() < desk.room().user_count(), items: members },
+            feed: desk.room().feed().state(now),
+            pending: desk.room().has_news(),
             waiting: desk.waiting(),
             due_in: desk.due.map(|due| due.since(now)),
         })

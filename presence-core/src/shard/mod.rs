@@ -150,7 +150,7 @@ impl Shard {
 
     /// One room, for those who look from outside.
     pub fn room(&self, id: &RoomId) -> Option<&Room> {
-        self.keys.get(id).and_then(|key| self.desk(*key)).map(|desk| &desk.room)
+        self.keys.get(id).and_then(|key| self.desk(*key)).map(Desk::room)
     }
 
     /// Where a room is kept.
@@ -206,7 +206,7 @@ impl Shard {
         for (session, current, rooms) in self.directory.sessions_of(user) {
             for key in rooms {
                 let Some(desk) = self.desk_mut(key) else { continue };
-                if !desk.room.dismiss(user, &session, LeaveCause::Kicked) {
+                if !desk.room_mut().dismiss(user, &session, LeaveCause::Kicked) {
                     continue;
                 }
                 if let Some(generation) = current {
@@ -233,7 +233,7 @@ impl Shard {
         let until = self.frozen.unwrap_or(now.at) + grace;
         for key in self.rooms_of(visitor) {
             let Some(desk) = self.desk_mut(key) else { continue };
-            if desk.room.lose(now, visitor, until, cause) {
+            if desk.room_mut().lose(now, visitor, until, cause) {
                 desk.stop_waiting(visitor.generation);
                 self.outputs.push_back(ShardOutput::Silence { to: visitor.generation, room: key });
                 let (user, session) = (visitor.profile.id.clone(), visitor.session.clone());
@@ -251,7 +251,7 @@ impl Shard {
 
     fn leave(&mut self, now: Now, key: RoomKey, visitor: &Visitor, cause: LeaveCause) {
         let Some(desk) = self.desk_mut(key) else { return };
-        if desk.room.leave(now, visitor, cause) {
+        if desk.room_mut().leave(now, visitor, cause) {
             desk.stop_waiting(visitor.generation);
             self.outputs.push_back(ShardOutput::Silence { to: visitor.generation, room: key });
             self.directory.left(&visitor.profile.id, &visitor.session, key);
@@ -298,7 +298,7 @@ impl Shard {
         let limits = Arc::clone(&self.limits);
         let key = self.open(room);
         let Some(desk) = self.desk_mut(key) else { return };
-        match desk.room.join(now, &visitor, join.state.as_ref(), &limits) {
+        match desk.room_mut().join(now, &visitor, join.state.as_ref(), &limits) {
             Ok(entered) => {
                 let restored = entered == Entered::Restored;
                 let want = Want::Enter { since: join.since, restored };
@@ -384,7 +384,7 @@ impl Shard {
             Alarm::Grace { .. } if planted::is(Bug::EndlessGrace) => {}
             Alarm::Grace { room, user, session } => {
                 let Some(desk) = self.desk_mut(room) else { return };
-                if desk.room.expire(now.at, &user, &session) {
+                if desk.room_mut().expire(now.at, &user, &session) {
                     self.directory.left(&user, &session, room);
                     self.schedule(now, room);
                 }
@@ -392,16 +392,14 @@ impl Shard {
             Alarm::Typing { .. } if planted::is(Bug::TypingForEver) => {}
             Alarm::Typing { room } => {
                 if let Some(desk) = self.desk_mut(room) {
-                    desk.room.end_typing(now);
+                    desk.room_mut().end_typing(now);
                     self.schedule(now, room);
                 }
             }
             Alarm::Forget { room } => {
                 let limits = Arc::clone(&self.limits);
                 let Some(desk) = self.desk_mut(room) else { return };
-                let next = desk.room.feed().forget_old(now.at, &limits);
-                desk.forgetting = next.is_some();
-                if let Some(next) = next {
+                if let Some(next) = desk.forget_old(now.at, &limits) {
                     self.alarms.set(next, Alarm::Forget { room });
                 }
             }
@@ -438,8 +436,8 @@ impl Shard {
 
     fn close(&mut self, key: RoomKey) {
         if let Some(desk) = self.desks[key.index()].take() {
-            self.keys.remove(desk.room.id());
-            self.names.remove(desk.room.id());
+            self.keys.remove(desk.room().id());
+            self.names.remove(desk.room().id());
             self.free.push(key);
             self.outputs.push_back(ShardOutput::Closed { room: key });
         }
@@ -463,26 +461,31 @@ fn apply(
 ) -> Result<Applied, (CommandError, Reference)> {
     match command {
         RoomCommand::Update { patch, reference } => {
-            desk.room.update(now, visitor, &patch, limits).map_err(|error| (error, reference))?;
+            desk.room_mut().update(now, visitor, &patch, limits).map_err(|error| (error, reference))?;
         }
         RoomCommand::Cursor { cursor, reference } => {
-            desk.room.cursor(now, visitor, cursor).map_err(|error| (error, reference))?;
+            desk.room_mut().cursor(now, visitor, cursor).map_err(|error| (error, reference))?;
         }
         RoomCommand::Typing { typing, reference } => {
-            let until = desk.room.typing(now, visitor, typing, limits).map_err(|error| (error, reference))?;
+            let until =
+                desk.room_mut().typing(now, visitor, typing, limits).map_err(|error| (error, reference))?;
             return Ok(until.map_or(Applied::Nothing, Applied::TypingUntil));
         }
-        RoomCommand::Activity { active } => desk.room.activity(now, &Visitor { active, ..visitor.clone() }),
-        RoomCommand::Touch => desk.room.touch(now, visitor),
-        RoomCommand::Profile { before, after } => desk.room.show(visitor, &before, &after),
+        RoomCommand::Activity { active } => {
+            desk.room_mut().activity(now, &Visitor { active, ..visitor.clone() })
+        }
+        RoomCommand::Touch => desk.room_mut().touch(now, visitor),
+        RoomCommand::Profile { before, after } => desk.room_mut().show(visitor, &before, &after),
         RoomCommand::Sync { since, digest, entry, reference } => {
-            if !desk.room.is_in(visitor) {
-                return Err((crate::room::not_joined(desk.room.id()), reference));
+            if !desk.room().is_in(visitor) {
+                return Err((crate::room::not_joined(desk.room().id()), reference));
             }
             desk.wait(visitor, entry, Want::Sync { since, digest }, reference);
         }
         RoomCommand::Restart { entry } => desk.wait(visitor, entry, Want::Restart, None),
-        RoomCommand::LiveNow if desk.room.is_in(visitor) => return Ok(Applied::Answer(desk.room.live_now())),
+        RoomCommand::LiveNow if desk.room().is_in(visitor) => {
+            return Ok(Applied::Answer(desk.room().live_now()));
+        }
         // Joins and leaves change more than the room, and the shard has taken them already.
         RoomCommand::LiveNow | RoomCommand::Join(_) | RoomCommand::Leave | RoomCommand::PutOut => {}
     }

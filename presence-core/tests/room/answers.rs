@@ -165,3 +165,21 @@ fn whoever_asks_from_outside_reads_the_room_as_it_stands_after_what_it_was_told_
     );
     assert_eq!(node.shard.room_count(), 1, "a room is not opened by looking at it");
 }
+
+#[test]
+fn whoever_asks_from_outside_shares_an_answer_until_something_changes_or_it_is_a_second_old() {
+    let mut node = Node::new();
+    let ann = node.enters("ann", "a");
+    let first = node.body();
+    assert_eq!(node.body().as_ptr(), first.as_ptr());
+    node.millis += 999;
+    assert_eq!(node.body().as_ptr(), first.as_ptr());
+    node.millis += 1;
+    let second = node.body();
+    assert_ne!(second, first, "it says when it was true");
+    // This has no version.
+    node.tell(ann, cursor(Some(r#"{"x":1,"y":2}"#)));
+    let third = String::from_utf8(node.body().to_vec()).unwrap();
+    assert!(third.contains(r#""cursor":{"x":1,"y":2}"#), "{third}");
+    assert_eq!(node.body(), third);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use presence_core::feed::{FeedReader, Gathered};
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
@@ -114,6 +115,20 @@ impl Node {
             }
         }
         wanted
+    }
+
+    /// What somebody who asks from outside is told, as soon as the room says it.
+    pub(crate) fn body(&mut self) -> Bytes {
+        self.shard.handle_input(self.clock(), ShardInput::Read { ticket: 1, room: room("doc") });
+        loop {
+            self.shard.handle_timeout(self.clock());
+            while let Some(output) = self.shard.poll_output() {
+                if let ShardOutput::Reading { reading, .. } = output {
+                    return reading.body;
+                }
+            }
+            self.millis += 1;
+        }
     }
 
     fn deliver(&mut self, to: Generation, frame: &Frame) {
