@@ -97,30 +97,39 @@ pub(super) enum ScanError {
 /// Looks for what a parser would let pass and a receiver might not.
 pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), ScanError> {
     let bytes = text.as_bytes();
-    let (mut depth, mut in_string, mut i) = (0_usize, false, 0);
+    let (mut depth, mut i) = (0_usize, 0);
     while i < bytes.len() {
-        match bytes[i] {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                i += escape_len(&bytes[i..])?;
-                continue;
-            }
-            b'{' | b'[' if !in_string => {
+        i += match bytes[i] {
+            b'"' => string_len(&bytes[i..])?,
+            b'0'..=b'9' => number_len(&text[i..])?,
+            b'{' | b'[' if depth == depth_max => return Err(ScanError::TooDeep),
+            b'{' | b'[' => {
                 depth += 1;
-                if depth > depth_max {
-                    return Err(ScanError::TooDeep);
-                }
+                1
             }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            b'0'..=b'9' if !in_string => {
-                i += number_len(&text[i..])?;
-                continue;
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                1
             }
-            _ => {}
-        }
-        i += 1;
+            _ => 1,
+        };
     }
     Ok(())
+}
+
+/// Bytes of the string that `bytes` begins with, up to and with its second quote, or to the end if it has none.
+fn string_len(bytes: &[u8]) -> Result<usize, ScanError> {
+    let mut len = 1;
+    while let Some(plain) = bytes.get(len..)
+        && let Some(end) = plain.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+    {
+        len += end;
+        if bytes[len] == b'"' {
+            return Ok(len + 1);
+        }
+        len += escape_len(&bytes[len..])?;
+    }
+    Ok(bytes.len())
 }
 
 /// Bytes of the number that `text` begins with; whether it is a good one is for the parser to say.
