@@ -126,6 +126,8 @@ pub struct Metrics {
     users: Gauge,
     rtt: Histogram,
     delivery: Histogram,
+    commit: Histogram,
+    message_delivery: Histogram,
 }
 
 /// What is known of one shard.
@@ -175,6 +177,8 @@ impl Metrics {
             users: gauge!(USERS),
             rtt: histogram!(RTT),
             delivery: histogram!(DELIVERY),
+            commit: histogram!(COMMIT),
+            message_delivery: histogram!(MESSAGE_DELIVERY),
         }
     }
 
@@ -347,11 +351,11 @@ impl Metrics {
     /// A message that is safe took some time to get so.
     pub(crate) fn message_published(&self, outcome: &'static str, after: Option<Duration>) {
         counter!(PUBLISHED, "outcome" => outcome).increment(1);
-        after.into_iter().for_each(|after| histogram!(COMMIT).record(after));
+        after.into_iter().for_each(|after| self.commit.record(after));
     }
 
     pub(crate) fn message_delivered(&self, after: Duration) {
-        histogram!(MESSAGE_DELIVERY).record(after);
+        self.message_delivery.record(after);
     }
 
     pub(crate) fn redelivered(&self, messages: u64) {

@@ -132,7 +132,6 @@ impl Hub {
 
     fn published(&mut self, now: Now, published: Published) {
         let Published { message, origin, reference, arrived, result } = published;
-        let metrics = self.world.metrics.clone();
         let correlation = Arc::clone(&message.correlation);
         match result {
             Ok(appended) => {
@@ -141,7 +140,7 @@ impl Hub {
                     Appended::Again { seq, at } => (seq, at, "again"),
                 };
                 let took = self.world.clock.elapsed().saturating_sub(arrived);
-                metrics.message_published(outcome, Some(took));
+                self.world.metrics.message_published(outcome, Some(took));
                 debug!(correlation = &*correlation, room = %message.room, seq = seq.number(), outcome, "message kept");
                 let taken = Taken { id: message.id.clone(), room: message.room.clone(), seq, at };
                 let from = if let Origin::Connection { connection, .. } = &origin {
@@ -158,7 +157,7 @@ impl Hub {
             }
             Err(refusal) => {
                 let (error, outcome) = refusal.told(&message.room);
-                metrics.message_published(outcome, None);
+                self.world.metrics.message_published(outcome, None);
                 debug!(correlation = &*correlation, room = %message.room, outcome, "message not kept");
                 refuse(origin, error, reference);
             }

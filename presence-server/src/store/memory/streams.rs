@@ -1,6 +1,6 @@
 //! Streams and their receivers, in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{
@@ -18,7 +18,8 @@ use crate::store::{
 pub(super) struct Streams {
     limits: StreamLimits,
     streams: BTreeMap<RoomId, Stream>,
-    sent: BTreeMap<(UserId, MessageId), Sent>,
+    /// By who sent them and under which id. There are many, and nobody asks for them in their order.
+    sent: HashMap<(UserId, MessageId), Sent>,
     /// The ids of messages that are gone, and when they are forgotten.
     gone: VecDeque<(WallTime, UserId, MessageId)>,
     balance: Balance,
@@ -80,7 +81,7 @@ impl Streams {
         Self {
             limits,
             streams: BTreeMap::new(),
-            sent: BTreeMap::new(),
+            sent: HashMap::new(),
             gone: VecDeque::new(),
             balance: Balance::default(),
         }
