@@ -245,6 +245,11 @@ pub(super) fn parameter_of(segment: &'static str) -> Option<&'static str> {
 impl<'a> Parameters<'a> {
     /// Holds a path against a pattern.
     fn of(pattern: &'static str, path: &'a str) -> Option<Self> {
+        // Nearly all patterns are another route's, and most of them begin in another way.
+        let begins = pattern.find('{').map_or(pattern, |parameter| &pattern[..parameter]);
+        if !path.starts_with(begins) {
+            return None;
+        }
         let wanted = pattern.split('/').count();
         let given = path.split('/').count();
         let mut parameters = Vec::new();
