@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
+use presence_testkit::load::plots;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
 use presence_testkit::load::scenario::{
@@ -107,6 +108,14 @@ enum Command {
         /// The outcomes.
         outcomes: Vec<PathBuf>,
     },
+    /// Draws plots of several outcomes.
+    Plots {
+        /// The folder to put them into.
+        #[arg(long)]
+        folder: PathBuf,
+        /// The outcomes.
+        outcomes: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -153,9 +162,14 @@ fn work(arguments: Arguments) -> Result<bool> {
             run(measured, kind, |field| messages.run(field, pid))?
         }
         Command::Report { html, outcomes } => {
-            let read = |path: &PathBuf| anyhow::Ok(serde_json::from_str(&fs::read_to_string(path)?)?);
-            let outcomes: Vec<Outcome> = outcomes.iter().map(read).collect::<Result<_>>()?;
-            fs::write(&html, report::page(&outcomes)?)?;
+            fs::write(&html, report::page(&read(&outcomes)?)?)?;
+            return Ok(true);
+        }
+        Command::Plots { folder, outcomes } => {
+            fs::create_dir_all(&folder)?;
+            for (file, plot) in plots::plots(&read(&outcomes)?)? {
+                fs::write(folder.join(file), plot)?;
+            }
             return Ok(true);
         }
     };
@@ -164,6 +178,10 @@ fn work(arguments: Arguments) -> Result<bool> {
         fs::write(&path, serde_json::to_vec_pretty(&outcome)?)?;
     }
     Ok(outcome.faults.none())
+}
+
+fn read(outcomes: &[PathBuf]) -> Result<Vec<Outcome>> {
+    outcomes.iter().map(|path| Ok(serde_json::from_str(&fs::read_to_string(path)?)?)).collect()
 }
 
 /// A client is a descriptor.

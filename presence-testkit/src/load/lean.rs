@@ -182,6 +182,8 @@ impl Lean {
     pub async fn listen(mut self, mut each: impl FnMut(&[u8])) -> anyhow::Error {
         loop {
             if let Err(error) = self.receive(&mut each).await {
+                // Whoever comes back to this machine finds nothing left of the old connection.
+                self.reset();
                 return error;
             }
         }

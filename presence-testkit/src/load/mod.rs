@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod member;
 pub mod outcome;
 pub mod pace;
+pub mod plots;
 pub mod process;
 pub mod raw_send;
 pub mod report;

@@ -15,7 +15,8 @@ const SOCKETS: usize = 200;
 /// How long.
 const LASTS: Duration = Duration::from_millis(1500);
 
-fn thread_cpu_micros() -> f64 {
+/// CPU time that this thread has spent.
+pub fn thread_cpu_micros() -> f64 {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
     spent.tv_sec as f64 * 1e6 + spent.tv_nsec as f64 / 1e3
 }

@@ -115,9 +115,19 @@ fn section(outcome: &Outcome, html: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Latency over percentile, the tail stretched: each step to the right is a tenth of what is left.
+/// Where a percentile stands on an axis on which each step to the right is a tenth of what is left.
+pub(super) fn nines(percentile: f64) -> f64 {
+    -(1.0 - percentile.min(99.995) / 100.0).log10()
+}
+
+/// The percentile at a place of that axis.
+pub(super) fn percentile_label(nines: f64) -> String {
+    let percentile = format!("{:.4}", 100.0 - 100.0 / 10_f64.powf(nines));
+    percentile.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Latency over percentile, the tail stretched.
 fn latency_plot(outcome: &Outcome) -> Result<String> {
-    let nines = |percentile: f64| -(1.0 - percentile.min(99.995) / 100.0).log10();
     let top =
         outcome.latency.iter().flat_map(|curve| &curve.points).fold(1.0_f64, |top, point| top.max(point.1));
     let mut svg = String::new();
@@ -131,11 +141,10 @@ fn latency_plot(outcome: &Outcome) -> Result<String> {
             .y_label_area_size(48)
             .build_cartesian_2d(0.0..4.4_f64, 0.0..top * 1.1)
             .map_err(drawing)?;
-        let label = |nines: &f64| format!("{:.4}", 100.0 - 100.0 / 10_f64.powf(*nines));
         chart
             .configure_mesh()
             .x_labels(5)
-            .x_label_formatter(&|nine| label(nine).trim_end_matches('0').trim_end_matches('.').to_owned())
+            .x_label_formatter(&|nine| percentile_label(*nine))
             .light_line_style(WHITE)
             .draw()
             .map_err(drawing)?;
@@ -181,6 +190,6 @@ fn series_plot(title: &str, series: &[Sample], of: impl Fn(&Sample) -> f64) -> R
     Ok(svg)
 }
 
-fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
+pub(super) fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("cannot draw: {error}")
 }

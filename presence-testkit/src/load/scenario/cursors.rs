@@ -95,20 +95,14 @@ impl Cursors {
         let Self { rooms, people, rate, seconds } = self;
         let parameters = format!("{rooms} rooms × {people} people × {rate} moves/s each, {seconds} s");
         let mut outcome = Outcome { scenario: "cursors".to_owned(), parameters, ..Outcome::default() };
-        let name = |number: usize| Name {
-            user: user(number),
-            room: format!("c{}", number % rooms),
-            token: None,
-        };
+        let name =
+            |number: usize| Name { user: user(number), room: format!("c{}", number % rooms), token: None };
         let clients = Lean::enter_all(field.target.address, (0..rooms * people).map(name).collect()).await?;
         let voices: Vec<_> = clients.iter().map(Lean::voice).collect();
         let count = clients.len();
-        let cursor_len = format!(
-            r#"{{"userId":"{}","sessionId":"s","cursor":{{"x":{},"y":7}}}}"#,
-            user(0),
-            stamp(0)
-        )
-        .len();
+        let cursor_len =
+            format!(r#"{{"userId":"{}","sessionId":"s","cursor":{{"x":{},"y":7}}}}"#, user(0), stamp(0))
+                .len();
         let heard = Rc::new(RefCell::new(Heard {
             measuring: false,
             updates: 0,

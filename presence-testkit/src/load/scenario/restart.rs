@@ -22,6 +22,7 @@ use crate::http;
 use crate::load::lean::{self, Lean, Name};
 use crate::load::ledger::{curve, latencies};
 use crate::load::outcome::{Faults, Outcome};
+use crate::load::raw_send::thread_cpu_micros;
 use crate::view::View;
 use crate::wire::{RoomPresence, ServerMessage};
 
@@ -77,7 +78,13 @@ impl Restart {
         ensure!(all_cut_off(listening).await? == clients, "not everybody was cut off");
         let listens = knock(field.target.address, &field).await?;
         outcome.figure("killed until it listens", (listens - killed) as f64 / 1e6, "s");
+        let own = thread_cpu_micros();
         let back = come_back(&field, &names, at_once, listens, &mut outcome).await?;
+        let own = thread_cpu_micros() - own;
+        // It has done nothing else since it was started.
+        let server = field.target.metric("process_cpu_seconds_total").await? * 1e6;
+        outcome.figure("server CPU per return, its start included", server / clients as f64, "µs");
+        outcome.figure("the clients' CPU per return", own / clients as f64, "µs");
         field.pass("everybody is back", 2.0).await;
         let mut transcripts = Vec::with_capacity(back.len());
         let mut listening = JoinSet::new();

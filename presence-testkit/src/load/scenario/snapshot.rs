@@ -40,8 +40,7 @@ impl Snapshot {
         let Self { people, askers, seconds } = self;
         let parameters = format!("a room of {people}, {askers} who ask, {seconds} s");
         let mut outcome = Outcome { scenario: "snapshot".to_owned(), parameters, ..Outcome::default() };
-        let name =
-            |number: usize| Name { user: format!("u{number}"), room: ROOM.to_owned(), token: None };
+        let name = |number: usize| Name { user: format!("u{number}"), room: ROOM.to_owned(), token: None };
         let clients = Lean::enter_all(field.target.address, (0..people).map(name).collect()).await?;
         let listening = lean::listen_all(clients, |_| {
             let ledger = field.ledger.clone();

@@ -108,6 +108,7 @@ impl Unbatched {
         lean::end(listening, &mut outcome.faults)?;
         judge(&names, &heard.borrow(), said, &mut outcome.faults);
         count(&mut outcome, &field.ledger.borrow());
+        outcome.figure("members of a room", members as f64, "");
         after.compare(&before, seconds, &mut outcome)?;
         beside(&mut outcome, members, rate * rooms as f64)?;
         outcome.latency.push(curve("update to receipt", &field.ledger.borrow().latencies));
