@@ -90,7 +90,7 @@ impl Node {
     /// Takes a tab of bob's out of the room, of which the shard does not know.
     fn dismiss_tab(&mut self) {
         self.harm_room(|desk| {
-            desk.room.dismiss(&id("bob"), &session_id("b"), LeaveCause::Kicked);
+            desk.room_mut().dismiss(&id("bob"), &session_id("b"), LeaveCause::Kicked);
         });
     }
 
@@ -206,13 +206,13 @@ fn empty_the_room(node: &mut Node) {
     let (key, now) = (node.key("doc"), node.clock());
     for (user, session) in [("ann", "a"), ("bob", "b"), ("bob", "other")] {
         node.harm_room(|desk| {
-            desk.room.dismiss(&id(user), &session_id(session), LeaveCause::Kicked);
+            desk.room_mut().dismiss(&id(user), &session_id(session), LeaveCause::Kicked);
         });
         node.shard.directory.left(&id(user), &session_id(session), key);
     }
     let limits = Limits::default();
     node.harm_room(|desk| {
-        desk.room.hand_out(now, &limits);
+        desk.room_mut().hand_out(now, &limits);
     });
 }
 
