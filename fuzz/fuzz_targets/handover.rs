@@ -46,6 +46,7 @@ fn live(kept: &KeptRoom) {
             active: true,
             state: None,
             since: Some(Since { epoch: kept.epoch.as_str().into(), version }),
+            window: None,
             entry: Entry(1),
             reference: None,
         };

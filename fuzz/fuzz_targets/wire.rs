@@ -6,6 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use presence_core::error::ErrorCode;
 use presence_core::limits::Limits;
+use presence_core::window::Window;
 use presence_core::wire::{
     ClientMessage, Decoded, Json, StatePatch, SyncRequest, UserClaim, decode, decode_message, document,
 };
@@ -68,10 +69,12 @@ fn said(message: &ClientMessage, passed: &mut Passed) -> Map<String, Value> {
             "token": token.as_ref().map(|token| token.reveal().to_owned()),
             "client_id": user.as_ref().map(|id| id.as_str()), "session_id": session.as_ref().map(|id| id.as_str()),
         }),
-        M::Join { user, state, since, .. } => json!({
+        M::Join { user, state, since, window, .. } => json!({
             "user": claim(user), "state": state.as_ref().map(|state| patch(state, passed)),
             "since": since.as_ref().map(|since| json!({"epoch": since.epoch, "version": since.version.number()})),
+            "window": window.map(rows),
         }),
+        M::Window { window, .. } => rows(*window),
         M::Update { state, .. } => json!({ "state": patch(state, passed) }),
         M::Cursor { cursor, .. } => json!({ "cursor": cursor.as_ref().map(|cursor| passed.put(cursor)) }),
         M::Typing { typing, .. } => json!({ "typing": typing }),
@@ -94,6 +97,7 @@ fn said(message: &ClientMessage, passed: &mut Passed) -> Map<String, Value> {
     let Value::Object(mut fields) = fields else { unreachable!("each is an object") };
     fields.insert("type".to_owned(), message.type_name().into());
     if let M::Join { room, .. }
+    | M::Window { room, .. }
     | M::Leave { room }
     | M::Update { room, .. }
     | M::Cursor { room, .. }
@@ -106,6 +110,11 @@ fn said(message: &ClientMessage, passed: &mut Passed) -> Map<String, Value> {
         fields.insert("room".to_owned(), room.as_ref().map(|room| room.as_str()).into());
     }
     fields
+}
+
+fn rows(window: Window) -> Value {
+    let rows = window.rows();
+    json!({"from": rows.start, "count": rows.len()})
 }
 
 fn within(message: &ClientMessage, limits: &Limits) {
@@ -122,6 +131,7 @@ fn within(message: &ClientMessage, limits: &Limits) {
             assert!(user.email.as_ref().is_none_or(|email| email.chars().count() <= 320));
             assert!(since.as_ref().is_none_or(|since| since.epoch.chars().count() <= 128));
         }
+        ClientMessage::Window { window, .. } => assert!(window.rows().len() <= limits.window_rows_max),
         ClientMessage::Update { state, .. } => bounded(state),
         ClientMessage::Cursor { cursor: Some(cursor), .. } => {
             assert!(cursor.as_str().len() <= limits.cursor_bytes_max);

@@ -8,7 +8,6 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use presence_core::feed::FeedReader;
 use presence_core::frame::Frame;
 use presence_core::id::{ConnectionId, Generation, Incarnation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
@@ -18,6 +17,7 @@ use presence_core::stream::{
     Courier, MessageId, MessageKind, NewMessage, Opened, Receiver, Seq, StoredMessage, Tail, TailMessage,
 };
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use presence_core::wire::{self, ClientMessage};
 
 /// Members of the room that is counted in.
@@ -58,7 +58,7 @@ struct Hall {
     shard: Shard,
     limits: Arc<Limits>,
     now: u64,
-    readers: Vec<FeedReader>,
+    readers: Vec<RoomReader>,
 }
 
 impl Hall {
@@ -88,7 +88,15 @@ impl Hall {
         let generation = Generation::new(number);
         let profile = Arc::new(Profile::of_user(user.clone()));
         self.put(ShardInput::Attach { user, session, generation });
-        let join = Join { profile, active: true, state: None, since: None, entry: Entry(1), reference: None };
+        let join = Join {
+            profile,
+            active: true,
+            state: None,
+            since: None,
+            window: None,
+            entry: Entry(1),
+            reference: None,
+        };
         self.command(number, RoomCommand::Join(join));
     }
 

@@ -6,7 +6,8 @@
 //!
 //! # Code map
 //! - [`id`], [`time`], [`limits`], [`rate`], [`error`], [`profile`], [`digest`]: the words.
-//! - [`room`]: who is present, by user and session; [`feed`]: what the room says, kept for all who listen.
+//! - [`room`]: who is present, by user and session; [`feed`]: what the room says, kept for all who listen;
+//!   [`window`]: a part of a large roster, for those who look at no more.
 //! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays, and what one
 //!   life of the server leaves to the next.
 //! - [`rights`]: who may.
@@ -39,4 +40,5 @@ pub mod shard;
 pub mod stream;
 pub mod time;
 pub mod wheel;
+pub mod window;
 pub mod wire;

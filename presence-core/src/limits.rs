@@ -30,6 +30,8 @@ pub struct Limits {
     pub large_room_tick: Duration,
     /// The same for rooms of more than [`huge_room_users`](Self::huge_room_users).
     pub huge_room_tick: Duration,
+    /// The shortest time between two windows that one who watches a room is sent.
+    pub window_tick: Duration,
     /// Above this many users a room is large.
     pub large_room_users: usize,
     /// Above this many users a room is huge.
@@ -49,6 +51,12 @@ pub struct Limits {
     pub json_depth_max: usize,
     /// Rooms that one connection may be in; one more is `conflict`.
     pub rooms_per_connection_max: usize,
+    /// Above this many users a room is entered with a window only; without one it is `too_large`.
+    pub exact_users_max: usize,
+    /// Rows that a window may be asked for; more is `bad_message`.
+    pub window_rows_max: usize,
+    /// Different windows that may be watched in one room; one more is `busy`.
+    pub windows_per_room_max: usize,
     /// Users that one room may hold; one more is `busy`.
     pub users_per_room_max: usize,
     /// Sessions that one user may have in one room; one more is `conflict`.
@@ -146,8 +154,9 @@ impl Default for Limits {
             tick: Duration::from_millis(33),
             large_room_tick: Duration::from_millis(100),
             huge_room_tick: Duration::from_millis(250),
+            window_tick: Duration::from_millis(250),
             large_room_users: 1_000,
-            huge_room_users: 10_000,
+            huge_room_users: 5_000,
             stall: Duration::from_secs(120),
             drain: Duration::from_secs(20),
             message_time: Duration::from_secs(10),
@@ -156,6 +165,9 @@ impl Default for Limits {
             message_bytes_max: 64 * 1024,
             json_depth_max: 32,
             rooms_per_connection_max: 100,
+            exact_users_max: 20_000,
+            window_rows_max: 200,
+            windows_per_room_max: 1_024,
             users_per_room_max: 20_000,
             sessions_per_user_max: 64,
             state_bytes_max: 16 * 1024,
@@ -303,6 +315,8 @@ impl Limits {
             ),
             ("json_depth_max", "must be at least 4", self.json_depth_max >= 4),
             ("rooms_per_connection_max", "must be at least 1", self.rooms_per_connection_max >= 1),
+            ("window_rows_max", "must be at least 1", self.window_rows_max >= 1),
+            ("windows_per_room_max", "must be at least 1", self.windows_per_room_max >= 1),
             ("users_per_room_max", "must be at least 1", self.users_per_room_max >= 1),
             ("sessions_per_user_max", "must be at least 1", self.sessions_per_user_max >= 1),
             ("messages_per_second", "must be at least 1", self.messages_per_second >= 1),
@@ -332,17 +346,6 @@ impl Limits {
             None => Ok(()),
         }
     }
-
-    /// The shortest time between two hand-outs of a room of `users`.
-    pub fn tick_of(&self, users: usize) -> Duration {
-        if users > self.huge_room_users {
-            self.huge_room_tick
-        } else if users > self.large_room_users {
-            self.large_room_tick
-        } else {
-            self.tick
-        }
-    }
 }
 
 #[cfg(test)]
@@ -358,12 +361,5 @@ mod tests {
     fn a_broken_relation_is_named() {
         let limits = Limits { heartbeat_timeout: Duration::from_secs(60), ..Limits::default() };
         assert_eq!(limits.check().unwrap_err().field, "heartbeat_timeout");
-    }
-
-    #[test]
-    fn the_tick_widens_as_the_room_grows() {
-        let limits = Limits::default();
-        let ticks = [1, 1_000, 1_001, 10_000, 10_001].map(|users| limits.tick_of(users).as_millis());
-        assert_eq!(ticks, [33, 33, 100, 100, 250]);
     }
 }

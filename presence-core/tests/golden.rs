@@ -17,11 +17,13 @@ use presence_core::limits::Limits;
 use presence_core::people::{Availability, Invitation, Person, RosterMember, Standing, Username};
 use presence_core::port::store::{Changes, Durability, Gap, GapReason};
 use presence_core::profile::Profile;
-use presence_core::room::{LeaveCause, Link, Member, SessionPresence};
+use presence_core::room::{LeaveCause, Link, Member, Mode, SessionPresence};
 use presence_core::stream::{MessageId, MessageKind, NewMessage, Seq, StoredMessage};
 use presence_core::time::WallTime;
+use presence_core::window::Window;
 use presence_core::wire::{
     self, Changed, ClientMessage, Json, Kept, Reference, RoomStand, Roster, SnapshotReason, SyncResult,
+    Totals,
 };
 
 const WALL: WallTime = WallTime::from_unix_millis(1_645_564_800_000);
@@ -43,7 +45,8 @@ fn ann() -> Member {
         state: BTreeMap::from([("tool".into(), json(r#"{"kind":"pen"}"#))]),
         cursor: Some(json(r#"{"x":0.5,"y":0.25,"visible":true}"#)),
     };
-    Member { profile: Arc::new(profile), joined_at: WALL, last_seen: WALL, sessions: vec![session] }
+    let (told, sessions) = (Version::new(7), vec![session]);
+    Member { profile: Arc::new(profile), joined_at: WALL, last_seen: WALL, told, sessions }
 }
 
 fn stored(seq: u64) -> StoredMessage {
@@ -125,7 +128,7 @@ fn messages() -> Vec<(&'static str, String)> {
     let mut digest = Digest::default();
     digest.add(&member.profile.id, 1);
     let version = Version::new(7);
-    let stand = RoomStand { room: &room, epoch: &epoch, version, digest };
+    let stand = RoomStand { room: &room, epoch: &epoch, version, digest, mode: Mode::Wide };
     let (user, session) = (&member.profile.id, &member.sessions[0]);
     let reference: Reference = Some(json(r#""r-1""#));
     let error = CommandError::field(ErrorCode::RateLimited, "state", "too much")
@@ -139,6 +142,9 @@ fn messages() -> Vec<(&'static str, String)> {
     let own = (user, &session.id);
     let username = Username::parse("Ann 💡").unwrap();
     let online = std::iter::once((&*member.profile, Availability::Away));
+    let window = Window::parse(0, 100, &Limits::default()).unwrap();
+    let (totals, row) = (Totals { users: 10_000, sessions: 10_002 }, wire::window_row(&member));
+    let rows = std::iter::once(&row[..]);
     let moved = std::iter::once((user, &session.id, session.cursor.as_ref()));
     vec![
         (
@@ -167,6 +173,9 @@ fn messages() -> Vec<(&'static str, String)> {
         ("state_updated", event(wire::state_updated(&room, version, user, &session.id, &patch))),
         ("cursors", text(wire::cursors(&room, moved))),
         ("typing", text(wire::typing(&room, std::iter::once(user)))),
+        ("mode", text(wire::mode(&room, Mode::Wide))),
+        ("window", text(wire::referring(&wire::window(stand, window, totals, Some(rows)), &reference))),
+        ("window_totals", text(wire::window(stand, window, totals, None::<std::iter::Empty<_>>))),
         ("message_created", text(wire::stream_message(&stored(7)))),
         ("thread_invitation", text(wire::stream_message(&invitation()))),
         ("ack", text(wire::message_ack(kept(&stored(7)), &reference))),

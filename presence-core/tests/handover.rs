@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use presence_core::feed::FeedReader;
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
 use presence_core::shard::{Detach, Entry, Join, RoomCommand, Shard, ShardInput, ShardOutput};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use presence_core::wire::{self, ClientMessage, Since};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ struct Life {
 /// What a connection was given.
 struct Given {
     messages: Vec<Value>,
-    reader: FeedReader,
+    reader: RoomReader,
 }
 
 impl Life {
@@ -91,6 +91,7 @@ impl Life {
             active: true,
             state: None,
             since,
+            window: None,
             entry: Entry(1),
             reference: None,
         };

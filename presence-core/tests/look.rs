@@ -72,7 +72,7 @@ impl Node {
         let claim = UserClaim { name: Some(format!("{who}!").into()), ..UserClaim::default() };
         let profile = Arc::new(Profile::of_user(user(who))).with(&claim);
         let (entry, reference) = (Entry(1), None);
-        let join = Join { profile, active: true, state: None, since: None, entry, reference };
+        let join = Join { profile, active: true, state: None, since: None, window: None, entry, reference };
         self.command(generation, name, RoomCommand::Join(join));
     }
 

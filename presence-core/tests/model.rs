@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use presence_core::audit::Invariant;
 use presence_core::digest::Digest;
-use presence_core::feed::{FeedReader, Gathered};
+use presence_core::feed::Gathered;
 use presence_core::frame::{Frame, Message};
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId, Version};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
 use presence_core::shard::{Detach, Entry, Join, RoomCommand, Shard, ShardInput, ShardOutput};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use presence_core::wire::{self, Since};
 use serde_json::json;
 
@@ -65,7 +66,7 @@ struct World {
 
 /// One who was there from the start, and folds what the feed says.
 struct Watcher {
-    reader: Option<FeedReader>,
+    reader: Option<RoomReader>,
     epoch: Box<str>,
     version: u64,
     /// Connections by user, as told.
@@ -291,6 +292,7 @@ fn join_since(user: &UserId, since: Option<Since>) -> RoomCommand {
         active: true,
         state: None,
         since,
+        window: None,
         entry: Entry(1),
         reference: None,
     })

@@ -59,7 +59,7 @@ impl Node {
     fn join(&mut self, generation: Generation, user: &str, room: &str) {
         let profile = Arc::new(Profile::of_user(UserId::parse(user).unwrap()));
         let (entry, reference) = (Entry(1), None);
-        let join = Join { profile, active: true, state: None, since: None, entry, reference };
+        let join = Join { profile, active: true, state: None, since: None, window: None, entry, reference };
         self.command(generation, room, RoomCommand::Join(join));
     }
 

@@ -16,6 +16,7 @@ use presence_core::rights::{Grant, Pattern, Rooms};
 use presence_core::session::{Delivery, Opening, OwnEntry, Proof, Session, SessionOutput};
 use presence_core::shard::{Detach, Entry, RoomCommand};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use serde_json::Value;
 
 fn at(millis: u64) -> Now {
@@ -114,7 +115,8 @@ fn closed(session: &mut Session) -> Option<CloseReason> {
 }
 
 fn snapshot(feed: &Feed, entry: Entry) -> Delivery {
-    Delivery::Position { room: RoomId::lobby(), entry, frame: frame("snapshot"), reader: feed.reader() }
+    let reader = RoomReader::Feed(feed.reader());
+    Delivery::Position { room: RoomId::lobby(), entry, frame: frame("snapshot"), reader }
 }
 
 fn frame(name: &str) -> Frame {

@@ -36,7 +36,13 @@ impl Room {
         let mut messages = Vec::new();
         let (version, before) = (self.version, self.told.users());
         for (user, change) in self.pending.take() {
+            let said = self.version;
             self.derive_events(&user, &change, &mut messages, &mut out);
+            if self.version > said
+                && let Some(member) = self.members.get_mut(user.as_str())
+            {
+                member.told = self.version;
+            }
         }
         if planted::is(Bug::LastEventLost) && messages.len() > 1 {
             messages.pop();
@@ -50,7 +56,8 @@ impl Room {
                 format!("the feed did not end with version {version} when more was said")
             });
         }
-        let live = self.take_live();
+        let mut live = self.take_live();
+        live.extend(self.change_mode(limits));
         out.live = live.len();
         if !live.is_empty() {
             self.feed.append_live(Frame::new(live), limits);
@@ -109,6 +116,13 @@ impl Room {
         }
         let id = EventId { room: self.id.clone(), epoch: self.epoch.clone(), version: self.version };
         messages.push(Message::versioned(event(self, self.version), id));
+    }
+
+    /// Takes on the mode that goes with how many are there. Gives what is to be said of it, if anything.
+    fn change_mode(&mut self, limits: &Limits) -> Option<Message> {
+        let mode = self.mode.with_users(self.members.len(), limits);
+        let before = std::mem::replace(&mut self.mode, mode);
+        (self.mode.as_str() != before.as_str()).then(|| wire::mode(&self.id, self.mode))
     }
 
     fn take_live(&mut self) -> Vec<Message> {

@@ -125,6 +125,7 @@ impl Room {
             room.digest.add(user, member.sessions.len());
             room.told.joined(user);
         }
+        room.mode = room.mode.with_users(room.members.len(), limits);
         room
     }
 
@@ -157,6 +158,7 @@ impl KeptMember {
             profile: self.profile,
             joined_at: self.joined_at,
             last_seen: self.last_seen,
+            told: Version::default(),
             sessions: self.sessions.into_iter().map(session).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{Generation, SessionId};
+use crate::id::{Generation, SessionId, Version};
 use crate::profile::Profile;
 use crate::time::{Timestamp, WallTime};
 use crate::wire::{Json, State};
@@ -16,6 +16,8 @@ pub struct Member {
     pub joined_at: WallTime,
     /// When the room last heard from any of them.
     pub last_seen: WallTime,
+    /// The version of the last that the room said of the user.
+    pub told: Version,
     /// In the order in which they came; never empty while the user is in a room.
     pub sessions: Vec<SessionPresence>,
 }

@@ -6,6 +6,7 @@ mod hand_out;
 mod kept;
 mod live;
 mod member;
+mod mode;
 mod movement;
 mod pending;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use hand_out::HandedOut;
 pub use kept::{KeptMember, KeptRoom, KeptSession};
 pub use member::{LeaveCause, Link, Member, SessionPresence, Status};
+pub use mode::Mode;
 pub use movement::Movement;
 
 use crate::digest::Digest;
@@ -64,6 +66,7 @@ pub struct Room {
     /// What the feed has said.
     version: Version,
     digest: Digest,
+    mode: Mode,
     told: audit::Told,
     pending: Pending,
     live: Live,
@@ -79,6 +82,7 @@ impl Room {
             members: BTreeMap::new(),
             version: Version::default(),
             digest: Digest::default(),
+            mode: Mode::default(),
             told: audit::Told::default(),
             pending: Pending::default(),
             live: Live::default(),
@@ -114,7 +118,13 @@ impl Room {
 
     /// How far the feed goes, and the digest there.
     pub fn stand(&self) -> RoomStand<'_> {
-        RoomStand { room: &self.id, epoch: &self.epoch, version: self.version, digest: self.digest }
+        let Self { id, epoch, version, digest, mode, .. } = self;
+        RoomStand { room: id, epoch, version: *version, digest: *digest, mode: *mode }
+    }
+
+    /// How closely it tells what happens in it.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether something waits to be handed out.
@@ -179,6 +189,7 @@ impl Room {
             profile: Arc::clone(&visitor.profile),
             joined_at: now.wall,
             last_seen: now.wall,
+            told: self.version,
             sessions: vec![session],
         };
         self.members.insert(user.clone(), member);
@@ -413,7 +424,8 @@ impl Room {
             member.sessions.iter().map(move |session| (user, &session.id, session.cursor.as_ref()))
         });
         let typists = self.live.typists();
-        Frame::new([wire::cursors(&self.id, cursors), wire::typing(&self.id, typists.iter())])
+        let (cursors, typing) = (wire::cursors(&self.id, cursors), wire::typing(&self.id, typists.iter()));
+        Frame::new([cursors, typing, wire::mode(&self.id, self.mode)])
     }
 
     /// Who is typing, for one who comes in; `None` if nobody is.

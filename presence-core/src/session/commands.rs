@@ -11,7 +11,16 @@ use crate::profile::Profile;
 use crate::rights::Rooms;
 use crate::shard::{Entry, Join, RoomCommand};
 use crate::time::Now;
+use crate::window::Window;
 use crate::wire::{ClientMessage, Decoded, Reference, Since, StatePatch, UserClaim, decode};
+
+/// What a client wants when it enters a room.
+#[derive(Default)]
+pub(super) struct Wish {
+    pub(super) state: Option<StatePatch>,
+    pub(super) since: Option<Since>,
+    pub(super) window: Option<Window>,
+}
 
 impl Session {
     /// A message came.
@@ -71,7 +80,8 @@ impl Session {
             RoomCommand::Update { reference, .. }
             | RoomCommand::Cursor { reference, .. }
             | RoomCommand::Typing { reference, .. }
-            | RoomCommand::Sync { reference, .. } => reference,
+            | RoomCommand::Sync { reference, .. }
+            | RoomCommand::Window { reference, .. } => reference,
             RoomCommand::Leave
             | RoomCommand::PutOut
             | RoomCommand::Touch
@@ -106,9 +116,12 @@ impl Session {
     fn obey(&mut self, now: Now, message: ClientMessage, reference: &Reference) {
         let done = match message {
             ClientMessage::Auth { token, user, session } => self.auth(now, token, user, session, reference),
-            ClientMessage::Join { room, user, state, since } => {
+            ClientMessage::Join { room, user, state, since, window } => {
                 let room = room.unwrap_or_else(|| self.default_room.clone());
-                self.join(now, room, &user, state, since, reference)
+                self.join(now, room, &user, Wish { state, since, window }, reference)
+            }
+            ClientMessage::Window { room, window } => {
+                self.route(room, |entry| RoomCommand::Window { window, entry, reference: reference.clone() })
             }
             ClientMessage::Pong { .. } => {
                 self.handle_pong(now);
@@ -160,8 +173,7 @@ impl Session {
         now: Now,
         room: RoomId,
         claim: &UserClaim,
-        state: Option<StatePatch>,
-        since: Option<Since>,
+        wish: Wish,
         reference: &Reference,
     ) -> Result<(), CommandError> {
         if let Phase::Opening { wanted: Wanted::Word, .. } = self.phase {
@@ -188,22 +200,22 @@ impl Session {
             };
             self.outputs.push(SessionOutput::Said(said));
         }
-        self.enter(room, state, since, reference)
+        self.enter(room, wish, reference)
     }
 
     /// Asks a room to let the session in.
     pub(super) fn enter(
         &mut self,
         room: RoomId,
-        state: Option<StatePatch>,
-        since: Option<Since>,
+        wish: Wish,
         reference: &Reference,
     ) -> Result<(), CommandError> {
         self.may_enter(&room)?;
         let entry = self.take_seat(&room)?;
         let identity = self.known()?;
         let (profile, active) = (Arc::clone(&identity.profile), identity.active);
-        let join = Join { profile, active, state, since, entry, reference: reference.clone() };
+        let Wish { state, since, window } = wish;
+        let join = Join { profile, active, state, since, window, entry, reference: reference.clone() };
         self.outputs.push(SessionOutput::Route { room, command: RoomCommand::Join(join) });
         Ok(())
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{CloseReason, CommandError};
-use crate::feed::{FeedReader, Gathered};
+use crate::feed::Gathered;
 use crate::frame::{Frame, Message};
 use crate::id::{ConnectionId, RoomId, SessionId, UserId};
 use crate::limits::Limits;
@@ -30,11 +30,13 @@ use crate::profile::Profile;
 use crate::shard::{Entry, RoomCommand};
 use crate::stream::Courier;
 use crate::time::{Now, Timestamp};
+use crate::window::RoomReader;
 use crate::wire::{self, Reference, Since};
 pub use auth::{Credentials, Proof};
 use auth::{Rights, Wanted};
 pub use budget::UserBudget;
 use budget::{Budgets, Offences};
+use commands::Wish;
 use heartbeat::{Beat, Heartbeat};
 pub use messages::{Publish, Standing, StreamCommand, StreamDelivery, Sync, Synced, beyond};
 pub use output::{Delivery, SessionOutput};
@@ -137,7 +139,7 @@ struct Seat {
     /// Requests to enter that the room has not answered.
     asked: u32,
     /// `None` until the room has answered, and while it prepares a fresh start.
-    reader: Option<FeedReader>,
+    reader: Option<RoomReader>,
     /// Whether it has said that it types.
     typing: bool,
 }
@@ -216,7 +218,7 @@ impl Session {
 
     /// The same rooms, each with how many frames of it wait to be read; `None` while the room prepares an answer.
     pub fn readings(&self) -> impl Iterator<Item = (&RoomId, Option<u64>)> {
-        self.rooms.iter().map(|seat| (&seat.room, seat.reader.as_ref().map(FeedReader::behind)))
+        self.rooms.iter().map(|seat| (&seat.room, seat.reader.as_ref().map(RoomReader::behind)))
     }
 
     /// Bytes of direct answers that wait to be written.
@@ -413,7 +415,8 @@ impl Session {
         self.say_connected(now, reference);
         self.beat(now);
         if let Phase::Opening { entry: OwnEntry::Enter(since), .. } = before
-            && let Err(error) = self.enter(self.default_room.clone(), None, since, &None)
+            && let Err(error) =
+                self.enter(self.default_room.clone(), Wish { since, ..Wish::default() }, &None)
         {
             self.refuse(&error, &None);
         }

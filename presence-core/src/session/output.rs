@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{Credentials, PeopleCommand, StreamCommand, StreamDelivery};
 use crate::error::{CloseReason, CommandError, ErrorCode};
-use crate::feed::FeedReader;
 use crate::frame::Frame;
 use crate::id::{RoomId, SessionId, UserId};
 use crate::limits::RateLimit;
 use crate::people::Person;
 use crate::profile::Profile;
 use crate::shard::{Detach, Entry, RoomCommand};
+use crate::window::RoomReader;
 use crate::wire::Reference;
 
 /// Something that a session wants done.
@@ -62,7 +62,7 @@ pub enum SessionOutput {
 /// What a shard has for a connection.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Snapshot or replay, and where to read on.
+    /// Snapshot, replay or window, and how to read on.
     Position {
         /// The room, by the id that everybody in it shares.
         room: RoomId,
@@ -71,7 +71,7 @@ pub enum Delivery {
         /// To be written first.
         frame: Frame,
         /// Has everything up to and including the frame.
-        reader: FeedReader,
+        reader: RoomReader,
     },
     /// The room did not let the session in.
     NotEntered {

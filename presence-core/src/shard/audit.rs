@@ -102,6 +102,7 @@ impl Shard {
         breaches.expect(Invariant::Visibility, !waiting || scheduled, || {
             format!("it has news or {} who wait, and no time at which it hands out", desk.waiting())
         });
+        audit_watchers(desk, &self.directory, &mut breaches);
         let found = self.tally.violated(Some(desk.room().id()), breaches);
         self.outputs.extend(found);
     }
@@ -167,6 +168,16 @@ fn audit_members(
                 format!("session {user}/{} counts as in the room, which does not have it", record.session)
             });
         }
+    }
+}
+
+/// Whoever watches a window is in the room.
+fn audit_watchers(desk: &Desk, directory: &Directory, breaches: &mut Breaches) {
+    for generation in desk.watchers() {
+        let is_in = directory.current(generation).is_some_and(|visitor| desk.room().is_in(visitor));
+        breaches.expect(Invariant::NoResidue, is_in, || {
+            format!("connection {} watches a window of a room that it is not in", generation.number())
+        });
     }
 }
 

@@ -8,12 +8,15 @@ use bytes::Bytes;
 
 use super::input::{Entry, RoomKey, RoomReading, ShardOutput};
 use super::tally::Tally;
+use super::windows::{Line, Windows};
+use crate::error::{CommandError, ErrorCode};
 use crate::frame::{Frame, Message};
 use crate::id::{Generation, SessionId, UserId};
 use crate::limits::Limits;
 use crate::planted::{self, Bug};
 use crate::room::{Room, Visitor};
 use crate::time::{Now, Timestamp};
+use crate::window::{RoomReader, Window};
 use crate::wire::{self, Reference, Roster, Since, SnapshotReason};
 
 /// How long an answer may be given again: it says when it was true.
@@ -34,6 +37,8 @@ pub(super) struct Desk {
     /// Whether an alarm will let the feed forget what is old.
     pub(super) forgetting: bool,
     waiters: Vec<Waiter>,
+    /// Who watches windows, if anybody does.
+    windows: Option<Box<Windows>>,
 }
 
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub(super) enum Want {
     Sync { since: Since, digest: Option<u32> },
     /// It read too slowly.
     Restart,
+    /// It wants to see other rows.
+    Window,
 }
 
 impl Desk {
@@ -78,6 +85,7 @@ impl Desk {
             changed: None,
             forgetting: false,
             waiters: Vec::new(),
+            windows: None,
         }
     }
 
@@ -119,8 +127,53 @@ impl Desk {
         self.waiters.push(Waiter::Read { ticket });
     }
 
-    /// A connection that is not in the room any more waits for nothing.
-    pub(super) fn stop_waiting(&mut self, generation: Generation) {
+    /// Whether somebody may come in, by what it wants to be told of the room. Whoever is there already stays.
+    pub(super) fn admit(
+        &self,
+        visitor: &Visitor,
+        window: Option<Window>,
+        limits: &Limits,
+    ) -> Result<(), CommandError> {
+        if let Some(window) = window {
+            return self.check_window(window, limits);
+        }
+        let member = self.room.member(visitor.profile.id.as_str());
+        let is_there = member.is_some_and(|member| member.session(&visitor.session).is_some());
+        if self.room.user_count() <= limits.exact_users_max || is_there {
+            return Ok(());
+        }
+        let max = limits.exact_users_max;
+        let message = format!("a room of more than {max} users is entered with a `window`");
+        Err(CommandError::field(ErrorCode::TooLarge, "window", message))
+    }
+
+    /// Whether one more connection may watch this.
+    pub(super) fn check_window(&self, window: Window, limits: &Limits) -> Result<(), CommandError> {
+        self.windows.as_ref().map_or(Ok(()), |windows| windows.check(window, limits))
+    }
+
+    /// A connection watches a window from now on, or everything.
+    pub(super) fn watch(&mut self, generation: Generation, window: Option<Window>) {
+        match window {
+            Some(window) => self.windows.get_or_insert_default().watch(generation, window),
+            None => {
+                let left = self.windows.take().map(|mut windows| {
+                    windows.forget(generation);
+                    windows
+                });
+                self.windows = left.filter(|windows| !windows.is_empty());
+            }
+        }
+    }
+
+    /// Which connections watch windows.
+    pub(super) fn watchers(&self) -> impl Iterator<Item = Generation> {
+        self.windows.iter().flat_map(|windows| windows.watchers())
+    }
+
+    /// A connection that is not in the room any more waits for nothing and watches nothing.
+    pub(super) fn part_with(&mut self, generation: Generation) {
+        self.watch(generation, None);
         self.waiters.retain(|waiter| !matches!(waiter, Waiter::Connection { to, .. } if *to == generation));
     }
 
@@ -142,9 +195,10 @@ impl Desk {
             self.changed.get_or_insert(now);
         }
         if !news && self.waiters.is_empty() && !self.is_done() {
-            return None;
+            let shown = self.windows.as_ref().and_then(|windows| windows.due(limits));
+            return shown.map(|due| due.max(now));
         }
-        let tick = limits.tick_of(self.room.user_count());
+        let tick = self.room.mode().tick(limits);
         let earliest = self.handed_out.filter(|_| news).map_or(now, |last| last + tick);
         Some(earliest.max(now))
     }
@@ -159,7 +213,7 @@ impl Desk {
         out: &mut impl Extend<ShardOutput>,
     ) {
         if planted::is(Bug::SnapshotTooEarly) {
-            self.answer(now, key, tally, out);
+            self.answer(now, key, limits, tally, out);
         }
         if self.room.has_news() {
             self.reading = None;
@@ -174,14 +228,25 @@ impl Desk {
         }
         out.extend(ShardOutput::moved(&self.room, now, said.movements));
         out.extend(tally.violated(Some(self.room.id()), said.breaches));
-
-        self.answer(now, key, tally, out);
+        if let Some(windows) = self.windows.as_mut().filter(|_| said.presence > 0) {
+            windows.note(since);
+        }
+        self.answer(now, key, limits, tally, out);
     }
 
-    /// Answers who waits.
-    fn answer(&mut self, now: Now, key: RoomKey, tally: &mut Tally, out: &mut impl Extend<ShardOutput>) {
+    /// Shows what is new to those who watch windows, if it is time, and answers who waits.
+    fn answer(
+        &mut self,
+        now: Now,
+        key: RoomKey,
+        limits: &Limits,
+        tally: &mut Tally,
+        out: &mut impl Extend<ShardOutput>,
+    ) {
         let waiters = std::mem::take(&mut self.waiters);
-        let mut answers = Answers { room: &self.room, roster: None, reading: &mut self.reading };
+        let (room, windows) = (&self.room, self.windows.as_deref_mut());
+        let mut answers = Answers { room, windows, line: None, roster: None, reading: &mut self.reading };
+        out.extend(answers.show(now.at, limits));
         for waiter in waiters {
             out.extend(match waiter {
                 Waiter::Read { ticket } => {
@@ -189,9 +254,7 @@ impl Desk {
                 }
                 Waiter::Connection { to, user, session, entry, want, reference } => {
                     let own = Own { to, user, session };
-                    let frame = answers.frame(&own, want, &reference, tally);
-                    let reader = answers.room.feed().reader();
-                    frame.map(|frame| {
+                    answers.frame(&own, want, &reference, tally).map(|(frame, reader)| {
                         let name = answers.room.id().clone();
                         ShardOutput::Position { to, room: key, name, entry, frame, reader }
                     })
@@ -218,33 +281,62 @@ struct Own {
 /// The answers of one hand-out; what several of them need is encoded once.
 struct Answers<'a> {
     room: &'a Room,
+    windows: Option<&'a mut Windows>,
+    line: Option<Line<'a>>,
     roster: Option<Roster>,
     reading: &'a mut Option<Reading>,
 }
 
 impl Answers<'_> {
+    /// Shows what is new to those who watch windows, if it is time for that.
+    fn show(&mut self, now: Timestamp, limits: &Limits) -> Option<ShardOutput> {
+        let windows = self.windows.as_deref_mut()?;
+        windows.due(limits).filter(|due| *due <= now)?;
+        let line = self.line.get_or_insert_with(|| Line::of(self.room));
+        let (since, to) = windows.show(now, line);
+        (!to.is_empty()).then(|| ShardOutput::Show { name: self.room.id().clone(), to, since })
+    }
+
     /// The answer, unless the connection has left the room meanwhile.
-    fn frame(&mut self, own: &Own, want: Want, reference: &Reference, tally: &mut Tally) -> Option<Frame> {
+    fn frame(
+        &mut self,
+        own: &Own,
+        want: Want,
+        reference: &Reference,
+        tally: &mut Tally,
+    ) -> Option<(Frame, RoomReader)> {
         let member = self.room.member(own.user.as_str())?;
         let session = member.session(&own.session).filter(|session| session.is_attached_by(own.to))?;
         let mut messages = Vec::new();
-        match want {
-            Want::Enter { since, restored } => {
-                if restored {
-                    messages.push(wire::restored(self.room.id(), member, session, reference));
-                }
-                match since {
-                    Some(since) => self.catch_up(own, &since, None, reference, tally, &mut messages),
-                    None => messages.push(self.snapshot(own, SnapshotReason::Join, reference, tally)),
-                }
+        if let Want::Enter { restored: true, .. } = want {
+            messages.push(wire::restored(self.room.id(), member, session, reference));
+        }
+        if let Some(windows) = self.windows.as_deref_mut()
+            && let Some((shared, reader)) =
+                windows.tell(own.to, self.line.get_or_insert_with(|| Line::of(self.room)))
+        {
+            tally.windows += 1;
+            let reader = RoomReader::Window(Box::new(reader));
+            if messages.is_empty() && reference.is_none() {
+                return Some((shared, reader));
             }
+            messages.extend(shared.messages().iter().map(|message| wire::referring(message, reference)));
+            return Some((Frame::new(messages), reader));
+        }
+        match want {
+            Want::Enter { since, .. } => match since {
+                Some(since) => self.catch_up(own, &since, None, reference, tally, &mut messages),
+                None => messages.push(self.snapshot(own, SnapshotReason::Join, reference, tally)),
+            },
             Want::Sync { since, digest } => {
                 self.catch_up(own, &since, digest, reference, tally, &mut messages);
             }
             Want::Restart => messages.push(self.snapshot(own, SnapshotReason::Lagged, reference, tally)),
+            // It has come in anew since then, without a window.
+            Want::Window => messages.push(self.snapshot(own, SnapshotReason::Join, reference, tally)),
         }
         messages.extend(self.room.typing_now());
-        Some(Frame::new(messages))
+        Some((Frame::new(messages), RoomReader::Feed(self.room.feed().reader())))
     }
 
     /// What was missed and `synced`, or a snapshot and why.

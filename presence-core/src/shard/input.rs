@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::audit::Violation;
 use crate::error::CloseReason;
-use crate::feed::FeedReader;
 use crate::frame::Frame;
 use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
 use crate::profile::Profile;
 use crate::room::{Movement, Room};
 use crate::time::{Now, Timestamp, WallTime};
+use crate::window::{RoomReader, Window};
 use crate::wire::{Json, Reference, Since, StatePatch};
 
 /// Something that happened to a shard.
@@ -125,6 +125,15 @@ pub enum RoomCommand {
         /// For the answer.
         reference: Reference,
     },
+    /// To watch these rows from now on, instead of all that the room says.
+    Window {
+        /// Which.
+        window: Window,
+        /// Which entry it means.
+        entry: Entry,
+        /// For the answer.
+        reference: Reference,
+    },
     /// To start afresh, since its reader fell off the feed.
     Restart {
         /// Which entry it means.
@@ -143,7 +152,8 @@ impl RoomCommand {
             | Self::Update { .. }
             | Self::Cursor { .. }
             | Self::Typing { .. }
-            | Self::Sync { .. } => true,
+            | Self::Sync { .. }
+            | Self::Window { .. } => true,
             Self::Leave
             | Self::PutOut
             | Self::Touch
@@ -166,6 +176,8 @@ pub struct Join {
     pub state: Option<StatePatch>,
     /// What it has from before.
     pub since: Option<Since>,
+    /// The rows that it wants to watch, instead of all that the room says.
+    pub window: Option<Window>,
     /// Tells this entry from an earlier one of the same connection.
     pub entry: Entry,
     /// For the answer.
@@ -201,10 +213,10 @@ pub enum ShardOutput {
         name: RoomId,
         /// The entry that this belongs to.
         entry: Entry,
-        /// Snapshot or replay.
+        /// Snapshot, replay or window.
         frame: Frame,
         /// Has everything up to and including the frame.
-        reader: FeedReader,
+        reader: RoomReader,
     },
     /// The connection does not listen to the room any more.
     Silence {
@@ -240,6 +252,15 @@ pub enum ShardOutput {
         /// How many messages it said.
         messages: usize,
         /// When the oldest of the changes behind them happened.
+        since: Timestamp,
+    },
+    /// Windows of the room look different: wake those who watch them.
+    Show {
+        /// The room's name, for the log.
+        name: RoomId,
+        /// Who watches them.
+        to: Vec<Generation>,
+        /// When the oldest of the changes behind it happened.
         since: Timestamp,
     },
     /// Tell who wants to know who came and went. The movements of a room come in the order of its versions.

@@ -5,6 +5,7 @@
 //! may put in all it has before it calls `handle_timeout` with the same time: a room that was quiet is due at once,
 //! and hands it all out together.
 
+mod apply;
 mod audit;
 pub mod census;
 mod desk;
@@ -14,6 +15,7 @@ mod input;
 pub mod look;
 mod sighting;
 mod tally;
+mod windows;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::profile::Profile;
 use crate::room::{Entered, LeaveCause, Room, Visitor};
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference};
+use apply::{Applied, apply};
 use desk::{Desk, Want};
 use directory::{Attached, Directory};
 
@@ -210,7 +213,7 @@ impl Shard {
                     continue;
                 }
                 if let Some(generation) = current {
-                    desk.stop_waiting(generation);
+                    desk.part_with(generation);
                     self.outputs.push_back(ShardOutput::Silence { to: generation, room: key });
                 }
                 self.directory.left(user, &session, key);
@@ -234,7 +237,7 @@ impl Shard {
         for key in self.rooms_of(visitor) {
             let Some(desk) = self.desk_mut(key) else { continue };
             if desk.room_mut().lose(now, visitor, until, cause) {
-                desk.stop_waiting(visitor.generation);
+                desk.part_with(visitor.generation);
                 self.outputs.push_back(ShardOutput::Silence { to: visitor.generation, room: key });
                 let (user, session) = (visitor.profile.id.clone(), visitor.session.clone());
                 self.alarms.set(until, Alarm::Grace { room: key, user, session });
@@ -252,7 +255,7 @@ impl Shard {
     fn leave(&mut self, now: Now, key: RoomKey, visitor: &Visitor, cause: LeaveCause) {
         let Some(desk) = self.desk_mut(key) else { return };
         if desk.room_mut().leave(now, visitor, cause) {
-            desk.stop_waiting(visitor.generation);
+            desk.part_with(visitor.generation);
             self.outputs.push_back(ShardOutput::Silence { to: visitor.generation, room: key });
             self.directory.left(&visitor.profile.id, &visitor.session, key);
             self.schedule(now, key);
@@ -283,6 +286,9 @@ impl Shard {
             Ok(Applied::Answer(frame)) => {
                 self.outputs.push_back(ShardOutput::Answer { to: generation, frame });
             }
+            Ok(Applied::Silence) => {
+                self.outputs.push_back(ShardOutput::Silence { to: generation, room: key });
+            }
             Ok(Applied::TypingUntil(until)) => self.alarms.set(until, Alarm::Typing { room: key }),
             Err((error, reference)) => self.refuse(generation, &error, &reference),
         }
@@ -298,11 +304,17 @@ impl Shard {
         let limits = Arc::clone(&self.limits);
         let key = self.open(room);
         let Some(desk) = self.desk_mut(key) else { return };
-        match desk.room_mut().join(now, &visitor, join.state.as_ref(), &limits) {
+        let admitted = desk.admit(&visitor, join.window, &limits);
+        let state = join.state.as_ref();
+        match admitted.and_then(|()| desk.room_mut().join(now, &visitor, state, &limits)) {
             Ok(entered) => {
                 let restored = entered == Entered::Restored;
                 let want = Want::Enter { since: join.since, restored };
                 desk.wait(&visitor, join.entry, want, join.reference);
+                desk.watch(generation, join.window);
+                if join.window.is_some() {
+                    self.outputs.push_back(ShardOutput::Silence { to: generation, room: key });
+                }
                 self.tally.restores += u64::from(restored);
                 self.directory.entered(&visitor, key);
             }
@@ -365,7 +377,8 @@ impl Shard {
             RoomCommand::Update { reference, .. }
             | RoomCommand::Cursor { reference, .. }
             | RoomCommand::Typing { reference, .. }
-            | RoomCommand::Sync { reference, .. } => reference,
+            | RoomCommand::Sync { reference, .. }
+            | RoomCommand::Window { reference, .. } => reference,
             RoomCommand::Join(_)
             | RoomCommand::Leave
             | RoomCommand::PutOut
@@ -427,11 +440,14 @@ impl Shard {
         desk.due = None;
         desk.hand_out(now, key, &self.limits, &mut self.tally, &mut self.outputs);
         if desk.is_done() {
-            self.close(key);
-        } else if !desk.forgetting {
+            return self.close(key);
+        }
+        if !desk.forgetting {
             desk.forgetting = true;
             self.alarms.set(now.at + self.limits.feed_age_max, Alarm::Forget { room: key });
         }
+        // Those who watch windows may have to be shown later what has been said now.
+        self.schedule(now, key);
     }
 
     fn close(&mut self, key: RoomKey) {
@@ -442,52 +458,4 @@ impl Shard {
             self.outputs.push_back(ShardOutput::Closed { room: key });
         }
     }
-}
-
-/// What a command came to, beside what it changed in the room.
-enum Applied {
-    Nothing,
-    Answer(Frame),
-    TypingUntil(Timestamp),
-}
-
-/// Carries out a command of one who is in the room, or should be.
-fn apply(
-    desk: &mut Desk,
-    now: Now,
-    visitor: &Visitor,
-    command: RoomCommand,
-    limits: &Limits,
-) -> Result<Applied, (CommandError, Reference)> {
-    match command {
-        RoomCommand::Update { patch, reference } => {
-            desk.room_mut().update(now, visitor, &patch, limits).map_err(|error| (error, reference))?;
-        }
-        RoomCommand::Cursor { cursor, reference } => {
-            desk.room_mut().cursor(now, visitor, cursor).map_err(|error| (error, reference))?;
-        }
-        RoomCommand::Typing { typing, reference } => {
-            let until =
-                desk.room_mut().typing(now, visitor, typing, limits).map_err(|error| (error, reference))?;
-            return Ok(until.map_or(Applied::Nothing, Applied::TypingUntil));
-        }
-        RoomCommand::Activity { active } => {
-            desk.room_mut().activity(now, &Visitor { active, ..visitor.clone() })
-        }
-        RoomCommand::Touch => desk.room_mut().touch(now, visitor),
-        RoomCommand::Profile { before, after } => desk.room_mut().show(visitor, &before, &after),
-        RoomCommand::Sync { since, digest, entry, reference } => {
-            if !desk.room().is_in(visitor) {
-                return Err((crate::room::not_joined(desk.room().id()), reference));
-            }
-            desk.wait(visitor, entry, Want::Sync { since, digest }, reference);
-        }
-        RoomCommand::Restart { entry } => desk.wait(visitor, entry, Want::Restart, None),
-        RoomCommand::LiveNow if desk.room().is_in(visitor) => {
-            return Ok(Applied::Answer(desk.room().live_now()));
-        }
-        // Joins and leaves change more than the room, and the shard has taken them already.
-        RoomCommand::LiveNow | RoomCommand::Join(_) | RoomCommand::Leave | RoomCommand::PutOut => {}
-    }
-    Ok(Applied::Nothing)
 }

@@ -20,6 +20,8 @@ pub struct Tally {
     pub takeovers: u64,
     /// Snapshots sent, by [`SnapshotReason`] in the order of [`SnapshotReason::ALL`].
     pub snapshots: [u64; SnapshotReason::ALL.len()],
+    /// Windows sent as answers.
+    pub windows: u64,
     /// Times that somebody got what it had missed instead of a snapshot.
     pub replays: u64,
     /// Times that a room handed out.

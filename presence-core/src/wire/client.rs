@@ -15,6 +15,7 @@ use crate::profile::{Color, is_safe_picture};
 use crate::rights::Token;
 use crate::stream::{MessageId, Seq};
 use crate::time::WallTime;
+use crate::window::Window;
 
 /// Longest epoch that a client may name; another server's may look otherwise.
 const EPOCH_BYTES_MAX: usize = 128;
@@ -35,7 +36,15 @@ pub enum ClientMessage {
     /// Says who this is; renews a token on a live connection.
     Auth { token: Option<Token>, user: Option<UserId>, session: Option<SessionId> },
     /// Enters a room.
-    Join { room: Option<RoomId>, user: Box<UserClaim>, state: Option<StatePatch>, since: Option<Since> },
+    Join {
+        room: Option<RoomId>,
+        user: Box<UserClaim>,
+        state: Option<StatePatch>,
+        since: Option<Since>,
+        window: Option<Window>,
+    },
+    /// Watches these rows of the roster from now on.
+    Window { room: Option<RoomId>, window: Window },
     /// Leaves it at once.
     Leave { room: Option<RoomId> },
     /// "I am here."
@@ -68,9 +77,10 @@ pub enum ClientMessage {
 
 impl ClientMessage {
     /// The `type`s that clients may send, for metrics and documents.
-    pub const TYPES: [&str; 16] = [
+    pub const TYPES: [&str; 17] = [
         "auth",
         "presence:join",
+        "presence:window",
         "presence:leave",
         "presence:heartbeat",
         "presence:update",
@@ -92,6 +102,7 @@ impl ClientMessage {
         match self {
             Self::Auth { .. } => "auth",
             Self::Join { .. } => "presence:join",
+            Self::Window { .. } => "presence:window",
             Self::Leave { .. } => "presence:leave",
             Self::Heartbeat => "presence:heartbeat",
             Self::Update { .. } => "presence:update",
@@ -243,7 +254,9 @@ impl<'a> Object<'a> {
                 ),
                 state: self.object("state")?.map(|state| state.patch()).transpose()?,
                 since: self.object("since")?.map(|since| since.since()).transpose()?,
+                window: self.object("window")?.map(|window| window.window()).transpose()?,
             },
+            "presence:window" => ClientMessage::Window { room: self.room()?, window: self.window()? },
             "presence:leave" => ClientMessage::Leave { room: self.room()? },
             "presence:heartbeat" => ClientMessage::Heartbeat,
             "presence:update" => ClientMessage::Update {
@@ -359,6 +372,12 @@ impl<'a> Object<'a> {
         let epoch = self.text("epoch", EPOCH_BYTES_MAX)?.ok_or_else(|| self.bad("epoch", "is missing"))?;
         let version = self.required("version", "a whole number of 0 or more")?;
         Ok(Since { epoch: epoch.into(), version: Version::new(version) })
+    }
+
+    fn window(&self) -> Result<Window, CommandError> {
+        let from = self.required("from", "a whole number of 0 or more")?;
+        let count = self.required("count", "a whole number of 1 or more")?;
+        Window::parse(from, count, self.limits).map_err(|error| self.bad("count", error))
     }
 
     fn digest(&self) -> Result<Option<u32>, CommandError> {

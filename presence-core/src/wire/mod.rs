@@ -10,6 +10,7 @@ mod people;
 mod server;
 mod stream;
 mod user;
+mod window;
 
 pub use client::{ClientMessage, Decoded, Since, SyncRequest, UserClaim, decode, decode_message};
 pub use document::{DocumentError, document};
@@ -19,6 +20,7 @@ pub use kept::{KeptRoomError, kept_room, read_kept_room};
 pub use people::*;
 pub use server::*;
 pub use stream::*;
+pub use window::*;
 
 /// The protocol's version, as `connected` says it.
 pub const PROTOCOL: u32 = 1;

@@ -13,7 +13,7 @@ use crate::frame::{EventId, Message};
 use crate::id::{ConnectionId, Epoch, RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
 use crate::profile::Profile;
-use crate::room::{Member, SessionPresence};
+use crate::room::{Member, Mode, SessionPresence};
 use crate::time::WallTime;
 
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
@@ -23,7 +23,7 @@ pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
     text
 }
 
-fn message(body: &impl Serialize) -> Message {
+pub(super) fn message(body: &impl Serialize) -> Message {
     Message::new(encode(body))
 }
 
@@ -84,6 +84,9 @@ pub fn connected(
         heartbeat_timeout_ms: u128,
         grace_ms: u128,
         tick_ms: u128,
+        wide_tick_ms: u128,
+        window_tick_ms: u128,
+        window_rows: usize,
     }
     message(&Connected {
         r#type: "connected",
@@ -104,6 +107,9 @@ pub fn connected(
             heartbeat_timeout_ms: limits.heartbeat_timeout.as_millis(),
             grace_ms: limits.grace.as_millis(),
             tick_ms: limits.tick.as_millis(),
+            wide_tick_ms: limits.huge_room_tick.as_millis(),
+            window_tick_ms: limits.window_tick.as_millis(),
+            window_rows: limits.window_rows_max,
         },
         reference,
     })
@@ -180,6 +186,8 @@ pub struct RoomStand<'a> {
     pub version: Version,
     /// The digest of the roster at that version.
     pub digest: Digest,
+    /// How closely the room tells what happens in it.
+    pub mode: Mode,
 }
 
 impl RoomStand<'_> {
@@ -253,6 +261,7 @@ pub fn current_users(
         epoch: &'a str,
         version: u64,
         digest: String,
+        mode: &'static str,
         reason: &'static str,
         #[serde(rename = "self")]
         own: Own<'a>,
@@ -265,6 +274,7 @@ pub fn current_users(
         epoch: stand.epoch.as_str(),
         version: stand.version.number(),
         digest: stand.digest.to_string(),
+        mode: stand.mode.as_str(),
         reason: reason.as_str(),
         own: Own { user_id: own.0.as_str(), session_id: own.1.as_str() },
         reference,
@@ -308,6 +318,7 @@ pub fn synced(stand: RoomStand<'_>, reference: &Reference) -> Message {
         epoch: &'a str,
         version: u64,
         digest: String,
+        mode: &'static str,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: &'a Reference,
     }
@@ -317,6 +328,7 @@ pub fn synced(stand: RoomStand<'_>, reference: &Reference) -> Message {
         epoch: stand.epoch.as_str(),
         version: stand.version.number(),
         digest: stand.digest.to_string(),
+        mode: stand.mode.as_str(),
         reference,
     };
     Message::versioned(encode(&synced), stand.event_id())

@@ -17,6 +17,7 @@ use presence_core::session::{
 use presence_core::shard::{Entry, Join, RoomCommand};
 use presence_core::stream::{Opened, Receiver, Seq, Tail, TailMessage};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use serde_json::Value;
 
 /// The connection that all these tests are about.
@@ -163,7 +164,7 @@ impl Client {
     }
 
     pub(crate) fn is_let_in(&mut self, name: &str, entry: Entry, feed: &Feed) {
-        let (frame, reader) = (frame("snapshot"), feed.reader());
+        let (frame, reader) = (frame("snapshot"), RoomReader::Feed(feed.reader()));
         self.session.handle_delivery(Delivery::Position { room: room(name), entry, frame, reader });
     }
 

@@ -9,3 +9,4 @@ mod live;
 mod looks;
 mod node;
 mod states;
+mod windows;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use presence_core::feed::{FeedReader, Gathered};
+use presence_core::feed::Gathered;
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
 use presence_core::shard::{Detach, Entry, Join, RoomCommand, Shard, ShardInput, ShardOutput};
 use presence_core::time::{Now, Timestamp, WallTime};
+use presence_core::window::RoomReader;
 use presence_core::wire::{ClientMessage, Json, Reference, StatePatch, decode};
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ pub(crate) struct Node {
     pub(crate) limits: Arc<Limits>,
     pub(crate) millis: u64,
     generations: u64,
-    readers: BTreeMap<Generation, FeedReader>,
+    readers: BTreeMap<Generation, RoomReader>,
     inboxes: BTreeMap<Generation, Vec<Value>>,
 }
 
@@ -111,7 +112,7 @@ impl Node {
                 }
                 ShardOutput::Violated(violation) => panic!("{violation:?}"),
                 ShardOutput::Closed { .. } => wanted.push("closed".to_owned()),
-                ShardOutput::Wake { .. } | ShardOutput::Moved { .. } => {}
+                ShardOutput::Wake { .. } | ShardOutput::Show { .. } | ShardOutput::Moved { .. } => {}
             }
         }
         wanted
@@ -188,6 +189,7 @@ pub(crate) fn joining(name: &str) -> Join {
         active: true,
         state: None,
         since: None,
+        window: None,
         entry: Entry(1),
         reference: reference(),
     }

@@ -152,6 +152,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     time("tick_ms", "Shortest time between two hand-outs of a busy room"),
     time("large_room_tick_ms", "The same for large rooms"),
     time("huge_room_tick_ms", "The same for huge rooms"),
+    time(
+        "window_tick_ms",
+        "Shortest time between two windows of a room that a client who watches one is sent",
+    ),
     time("stall_ms", "How long a connection may make no progress reading while it is otherwise alive"),
     time("message_time_ms", "How long a message may take from its first byte to its last"),
     time("drain_ms", "How long a stopping server waits for its connections"),
@@ -163,6 +167,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     time("dedup_ms", "How long a message's id is remembered after the message has gone"),
     bound("large_room_users", "Above this many users a room is large"),
     bound("huge_room_users", "Above this many users a room is huge"),
+    bound(
+        "exact_users_max",
+        "Above this many users a room can be entered only by those who watch a window of it",
+    ),
+    bound("window_rows_max", "Rows that a window may be asked for"),
+    bound(
+        "windows_per_room_max",
+        "Different windows that may be watched in one room at once; one more is `busy`",
+    ),
     bound("message_bytes_max", "Largest message from a client; a larger one ends the connection"),
     bound("fragments_max", "Pieces that a WebSocket message may come in"),
     bound("json_depth_max", "Deepest nesting of a message from a client"),

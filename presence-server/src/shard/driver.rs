@@ -8,6 +8,7 @@ use presence_core::id::Generation;
 use presence_core::session::Delivery;
 use presence_core::shard::{RoomKey, RoomReading, Shard, ShardOutput, Tally};
 use presence_core::time::{Now, Timestamp};
+use presence_core::window::RoomReader;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
@@ -85,13 +86,8 @@ impl Listeners {
         self.0.iter().take(count).map(|(_, mailbox)| Arc::clone(mailbox)).collect()
     }
 
-    /// Wakes all; the last one measures how long the news took, since it had to wait for all the others.
     fn wake(&self, since: Timestamp) {
-        let Some(((_, last), others)) = self.0.split_last() else { return };
-        for (_, mailbox) in others {
-            mailbox.wake();
-        }
-        last.wake_and_measure(since);
+        wake_all(self.0.iter().map(|(_, mailbox)| mailbox), since);
     }
 }
 
@@ -225,8 +221,10 @@ impl Driver {
         match output {
             ShardOutput::Position { to, room, name, entry, frame, reader } => {
                 let Some(mailbox) = self.mailboxes.get(&to) else { return };
+                if let RoomReader::Feed(_) = reader {
+                    listeners(&mut self.listeners, room).add(to, mailbox);
+                }
                 mailbox.deliver(Delivery::Position { room: name, entry, frame, reader });
-                listeners(&mut self.listeners, room).add(to, mailbox);
             }
             ShardOutput::Silence { to, room } => listeners(&mut self.listeners, room).remove(to),
             ShardOutput::NotEntered { to, entry, frame } => {
@@ -247,6 +245,10 @@ impl Driver {
                     "handed out"
                 );
                 listeners.wake(since);
+            }
+            ShardOutput::Show { name, to, since } => {
+                debug!(shard = self.number, room = name.as_str(), watchers = to.len(), "windows shown");
+                wake_all(to.iter().filter_map(|to| self.mailboxes.get(to)), since);
             }
             ShardOutput::Moved { room, epoch, at, movements } => {
                 self.notices.moved(&room, &epoch, at, &movements);
@@ -283,6 +285,17 @@ impl Drop for Driver {
         if std::thread::panicking() {
             error!(shard = self.number, "a shard has panicked; the server ends");
             std::process::abort();
+        }
+    }
+}
+
+/// Wakes all; the last one measures how long the news took, since it had to wait for all the others.
+fn wake_all<'a>(mailboxes: impl Iterator<Item = &'a Arc<Mailbox>>, since: Timestamp) {
+    let mut mailboxes = mailboxes.peekable();
+    while let Some(mailbox) = mailboxes.next() {
+        match mailboxes.peek() {
+            Some(_) => mailbox.wake(),
+            None => mailbox.wake_and_measure(since),
         }
     }
 }

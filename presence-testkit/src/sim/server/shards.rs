@@ -3,6 +3,7 @@
 use presence_core::id::Generation;
 use presence_core::session::Delivery;
 use presence_core::shard::{ShardInput, ShardOutput};
+use presence_core::window::RoomReader;
 
 use super::super::agenda::Event;
 use super::super::world::World;
@@ -109,7 +110,9 @@ impl World {
         match output {
             ShardOutput::Position { to, room, name, entry, frame, reader } => {
                 if task.mailboxes.contains_key(&to) {
-                    task.listeners.entry(room).or_default().insert(to);
+                    if let RoomReader::Feed(_) = reader {
+                        task.listeners.entry(room).or_default().insert(to);
+                    }
                     self.mail(shard, to, Delivery::Position { room: name, entry, frame, reader });
                 }
             }
@@ -129,6 +132,13 @@ impl World {
                 let listening = task.listeners.get(&room).cloned().unwrap_or_default();
                 let woken: Vec<u64> =
                     listening.iter().filter_map(|to| task.mailboxes.get(to)).copied().collect();
+                for connection in woken {
+                    self.wake(connection);
+                }
+            }
+            ShardOutput::Show { name, to, .. } => {
+                self.trace.note(self.now, format_args!("{name} shows {} windows", to.len()));
+                let woken: Vec<u64> = to.iter().filter_map(|to| task.mailboxes.get(to)).copied().collect();
                 for connection in woken {
                     self.wake(connection);
                 }
