@@ -4,6 +4,7 @@
 //! What a window shows stands in a *pane* that all share who watch it: always the newest, encoded once. Whoever reads
 //! slowly finds the newest when it looks and has missed nothing that still matters; nothing waits for it.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,7 +19,7 @@ pub const WINDOW_STEP: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {
     from: u32,
-    count: u32,
+    count: NonZeroU32,
 }
 
 /// Why rows are not a window.
@@ -43,7 +44,8 @@ impl Window {
 
     fn of(rows: Range<usize>) -> Self {
         let narrow = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
-        Self { from: narrow(rows.start), count: narrow(rows.len()) }
+        let count = NonZeroU32::new(narrow(rows.len())).unwrap_or(NonZeroU32::MIN);
+        Self { from: narrow(rows.start), count }
     }
 
     /// The same and what of the first and the last step is beside it: what is shown to one who asks for this.
@@ -55,7 +57,7 @@ impl Window {
 
     /// Its rows, counted from 0. A room may have fewer.
     pub const fn rows(self) -> Range<usize> {
-        self.from as usize..self.from as usize + self.count as usize
+        self.from as usize..self.from as usize + self.count.get() as usize
     }
 }
 

@@ -15,6 +15,7 @@
 //! - [`server_process`]: the server's binary, as whoever operates it has it.
 //! - [`sim`]: the model under virtual time, with everything that goes wrong.
 //! - [`tls`]: certificates, and the client's side of TLS.
+//! - [`window`]: a part of a large room, as one client sees it.
 //! - [`wire`]: the server's messages, read independently of the code that writes them.
 
 pub mod chaos;
@@ -33,4 +34,5 @@ pub mod server_process;
 pub mod sim;
 pub mod tls;
 pub mod view;
+pub mod window;
 pub mod wire;

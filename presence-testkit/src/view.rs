@@ -234,7 +234,7 @@ impl View {
 }
 
 /// The user without what changes without a version.
-fn versioned(user: &User) -> User {
+pub(crate) fn versioned(user: &User) -> User {
     let mut user = user.clone();
     user.last_seen = 0;
     user.sessions.iter_mut().for_each(|session| session.cursor = None);

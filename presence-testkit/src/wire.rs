@@ -24,6 +24,8 @@ pub enum ServerMessage {
     Synced(Synced),
     Cursors(Cursors),
     Typing(Typing),
+    Mode(Mode),
+    Window(WindowShown),
     Close(Close),
     MessageCreated(MessageCreated),
     ThreadInvitation(ThreadInvitation),
@@ -84,6 +86,7 @@ shapes! {
         epoch: String,
         version: u64,
         digest: String,
+        mode: Option<String>,
         users: Vec<User>,
         #[serde(rename = "self")] own: Own,
         reason: String,
@@ -138,6 +141,21 @@ shapes! {
     /// `presence:typing`
     #[serde(rename_all = "camelCase")]
     Typing { room: String, user_ids: Vec<String>, }
+    /// `presence:mode`
+    Mode { room: String, mode: String, }
+    /// `presence:window`
+    WindowShown {
+        room: String,
+        epoch: String,
+        version: u64,
+        mode: String,
+        from: usize,
+        count: usize,
+        total: usize,
+        sessions: usize,
+        users: Option<Vec<User>>,
+        #[serde(rename = "ref")] reference: Option<Value>,
+    }
     /// The user object
     #[serde(rename_all = "camelCase")]
     User {
@@ -289,6 +307,8 @@ impl ServerMessage {
             "presence:synced" => Self::Synced(serde_json::from_str(text)?),
             "presence:cursors" => Self::Cursors(serde_json::from_str(text)?),
             "presence:typing" => Self::Typing(serde_json::from_str(text)?),
+            "presence:mode" => Self::Mode(serde_json::from_str(text)?),
+            "presence:window" => Self::Window(serde_json::from_str(text)?),
             "message_created" => Self::MessageCreated(serde_json::from_str(text)?),
             "thread_invitation" => Self::ThreadInvitation(serde_json::from_str(text)?),
             "ack" => Self::Ack(serde_json::from_str(text)?),
@@ -313,7 +333,10 @@ impl ServerMessage {
             Self::Synced(message) => Some(&message.room),
             Self::Cursors(message) => Some(&message.room),
             Self::Typing(message) => Some(&message.room),
-            Self::MessageCreated(_)
+            Self::Mode(message) => Some(&message.room),
+            // A window stands for itself.
+            Self::Window(_)
+            | Self::MessageCreated(_)
             | Self::ThreadInvitation(_)
             | Self::Ack(_)
             | Self::MessagesDropped(_)

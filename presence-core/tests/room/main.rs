@@ -10,3 +10,4 @@ mod looks;
 mod node;
 mod states;
 mod windows;
+mod windows_at_random;

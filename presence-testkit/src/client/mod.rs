@@ -21,6 +21,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::http::is_whole;
 use crate::inbox::Inbox;
 use crate::view::View;
+use crate::window::WindowView;
 use crate::wire::{Ack, ServerMessage};
 pub use sse::SseWire;
 pub use wire::Wire;
@@ -94,6 +95,7 @@ pub struct Client {
     name: String,
     wire: Wire,
     views: BTreeMap<String, View>,
+    windows: BTreeMap<String, WindowView>,
     inbox: Inbox,
     sent: u64,
     /// Acks that nobody has asked for yet.
@@ -145,6 +147,7 @@ impl Client {
             name: name.to_owned(),
             wire,
             views: BTreeMap::new(),
+            windows: BTreeMap::new(),
             inbox: Inbox::default(),
             sent: 0,
             acks: Vec::new(),
@@ -163,6 +166,14 @@ impl Client {
     /// If it has not.
     pub fn view(&self, room: &str) -> &View {
         self.views.get(room).expect("the client has entered the room")
+    }
+
+    /// What it sees of a room of which it watches a window.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn window(&self, room: &str) -> &WindowView {
+        self.windows.get(room).expect("the client watches the room")
     }
 
     /// The raw wire.
@@ -302,6 +313,10 @@ impl Client {
         if self.transcript.len() > 10 * SHOWN {
             self.transcript.drain(..9 * SHOWN);
         }
+        if let ServerMessage::Window(shown) = &message {
+            let applied = self.windows.entry(shown.room.clone()).or_default().apply(shown);
+            applied.map_err(|violation| self.failure(&violation.to_string()))?;
+        }
         if let Some(room) = message.room() {
             let applied = self.views.entry(room.to_owned()).or_default().apply(&message);
             applied.map_err(|violation| self.failure(&violation.to_string()))?;
@@ -339,6 +354,28 @@ impl Client {
     pub async fn until(&mut self, room: &str, what: &str, wanted: impl Fn(&View) -> bool) -> Result<()> {
         let search = async {
             while !self.views.get(room).is_some_and(&wanted) {
+                self.next().await?;
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, search).await {
+            Ok(found) => found.with_context(|| format!("not so: {what}")),
+            Err(_) => Err(self.failure(&format!("not so in time: {what}"))),
+        }
+    }
+
+    /// Receives until the window of a room is as `wanted`; `what` names that.
+    ///
+    /// # Errors
+    /// If it does not get so in time.
+    pub async fn until_window(
+        &mut self,
+        room: &str,
+        what: &str,
+        wanted: impl Fn(&WindowView) -> bool,
+    ) -> Result<()> {
+        let search = async {
+            while !self.windows.get(room).is_some_and(&wanted) {
                 self.next().await?;
             }
             anyhow::Ok(())
@@ -388,7 +425,7 @@ impl Client {
     /// If the server does not answer.
     pub async fn close(mut self, code: u16) -> Result<()> {
         if matches!(self.wire, Wire::Sse(_)) && code == 1000 {
-            for room in self.views.keys().cloned().collect::<Vec<_>>() {
+            for room in self.views.keys().chain(self.windows.keys()).cloned().collect::<Vec<_>>() {
                 self.send(&json!({"type": "presence:leave", "room": room})).await?;
             }
         }

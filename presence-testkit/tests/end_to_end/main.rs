@@ -49,6 +49,7 @@ mod tls;
 mod watching;
 mod webhooks;
 mod who_may;
+mod windows;
 
 /// Runs each test on each kind of transport. Another kind is one more line here.
 macro_rules! on_every_kind {

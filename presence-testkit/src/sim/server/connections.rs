@@ -199,7 +199,8 @@ impl World {
                 Ok(())
             }
             Todo::Attach { shard, input } => {
-                self.put_or_wait(id, shard, input, Some(id)).map_err(|input| Todo::Attach { shard, input })
+                let put = self.put_or_wait(id, shard, *input, Some(id));
+                put.map_err(|input| Todo::Attach { shard, input: Box::new(input) })
             }
             Todo::Detach { shard, how } => {
                 let input = ShardInput::Detach { generation, how };
@@ -252,7 +253,7 @@ impl World {
                 for shard in (0..shards).rev() {
                     let (user, session) = (user.clone(), session.clone());
                     let input = ShardInput::Attach { user, session, generation };
-                    open.todo.push_front(Todo::Attach { shard, input });
+                    open.todo.push_front(Todo::Attach { shard, input: Box::new(input) });
                 }
                 let at = shards;
                 open.todo.insert(at, Todo::Hub(Input::Attach { connection: id, user }));

@@ -76,7 +76,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 enum Todo {
     Output(SessionOutput),
-    Attach { shard: usize, input: ShardInput },
+    Attach { shard: usize, input: Box<ShardInput> },
     Detach { shard: usize, how: Detach },
     Command { room: presence_core::id::RoomId, command: RoomCommand },
     Hub(hub::Input),
