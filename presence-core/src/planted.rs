@@ -55,6 +55,8 @@ bugs! {
     DigestWithoutCount = "digest without counts",
     /// A version is taken for what it was in another history.
     EpochIgnored = "epoch ignored",
+    /// A window whose totals are the same is taken for the same.
+    RowsUnseen = "rows not looked at",
     /// A replay begins one too late.
     ReplayTooLate = "replay from since + 1",
     /// A reader that fell off the ring goes on where the ring begins.

@@ -13,12 +13,14 @@ use crate::metadata::Metadata;
 
 /// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. What stands
 /// behind a `-` in its name says which variant of it this is.
-const SUITE: [(&str, &[&str], &[&str]); 10] = [
+const SUITE: [(&str, &[&str], &[&str]); 12] = [
     ("fanout", &[], &[]),
     ("idle", &[], &[]),
     ("idle-sse", &[], &[]),
     ("churn", &[], &[]),
     ("bigroom", &["--members", "1000", "--rate", "10", "--updates", "10", "--seconds", "15"], &[]),
+    ("crowd", &[], &[]),
+    ("bigchurn", &[], &[]),
     ("storm", &[], &[]),
     // A small feed, so that who stops reading falls off it within the test.
     ("slow", &[], SMALL_FEED),
@@ -65,8 +67,8 @@ const ONE_FRIEND: &[&str] = &["--trusted-proxies", "127.0.0.1"];
 const HELP: &str = "\
 cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--servers N] [--no-build]
 
-Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom storm slow
-messages rename attack.
+Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom crowd
+bigchurn storm slow messages rename attack.
 How fast it is say unbatched unbatched-50 unbatched-1000 cursors acks acks-disk restart snapshot; each runs only
 when it is named, for it needs the machine for itself.
 `soak` runs only when it is named: everything at once, for two hours if --minutes does not say otherwise.

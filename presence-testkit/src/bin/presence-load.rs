@@ -14,8 +14,8 @@ use presence_testkit::load::plots;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
 use presence_testkit::load::scenario::{
-    acks, attack, churn, cursors, fanout, idle, messages, rename, restart, run, slow, snapshot, soak, storm,
-    unbatched,
+    acks, attack, bigchurn, churn, crowd, cursors, fanout, idle, messages, rename, restart, run, slow,
+    snapshot, soak, storm, unbatched,
 };
 
 /// Many clients, which count and measure what they receive.
@@ -82,6 +82,12 @@ enum Command {
     /// A room with many comings and goings.
     #[command(args_override_self = true)]
     Churn(churn::Churn),
+    /// Everybody comes to one empty room at once, to watch a window of it.
+    #[command(args_override_self = true)]
+    Crowd(crowd::Crowd),
+    /// A room of many thousands with many comings and goings, of which everybody watches a window.
+    #[command(args_override_self = true)]
+    Bigchurn(bigchurn::Bigchurn),
     /// All dropped at once, and back.
     #[command(args_override_self = true)]
     Storm(storm::Storm),
@@ -147,6 +153,8 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Fanout(fanout) => run(target()?, kind, |field| fanout.run(field))?,
         Command::Bigroom(churn) => run(target()?, kind, |field| churn.run(field, "bigroom"))?,
         Command::Churn(churn) => run(target()?, kind, |field| churn.run(field, "churn"))?,
+        Command::Crowd(crowd) => run(target()?, kind, |field| crowd.run(field))?,
+        Command::Bigchurn(bigchurn) => run(target()?, kind, |field| bigchurn.run(field))?,
         Command::Storm(storm) => run(target()?, kind, |field| storm.run(field))?,
         Command::Slow(slow) => run(target()?, kind, |field| slow.run(field))?,
         Command::Rename(rename) => run(target()?, kind, |field| rename.run(field))?,

@@ -14,3 +14,4 @@ pub mod process;
 pub mod raw_send;
 pub mod report;
 pub mod scenario;
+pub mod watcher;

@@ -18,6 +18,9 @@ pub(super) struct Plan {
     pub(super) users: Vec<UserId>,
     /// The user of each tab.
     pub(super) tabs: Vec<usize>,
+    /// Which tabs watch windows. Drawn from other dice than the rest, so that there is nothing else to a run of which that
+    /// is new.
+    pub(super) watches: Vec<bool>,
     pub(super) rooms: Vec<RoomId>,
     /// Who is on which roster.
     pub(super) rosters: Vec<(RoomId, Vec<UserId>)>,
@@ -56,6 +59,7 @@ impl Plan {
         let chaos = dice.between(15_000, 45_000);
         Self {
             shards: dice.between(1, 3) as usize,
+            watches: watches(seed, tabs.len()),
             rosters: rooms.iter().map(|room| (room.clone(), dice.some_of(&users, 3))).collect(),
             users,
             tabs,
@@ -73,6 +77,13 @@ impl Plan {
     pub(super) fn dead(&self) -> u64 {
         millis(self.limits.heartbeat) + millis(self.limits.heartbeat_timeout) + 100
     }
+}
+
+/// In every third run about half of the tabs.
+fn watches(seed: u64, tabs: usize) -> Vec<bool> {
+    let mut dice = Dice::new(seed ^ 0x71de_3a11);
+    let any = dice.one_in(3);
+    (0..tabs).map(|_| any && dice.one_in(2)).collect()
 }
 
 fn limits(dice: &mut Dice) -> Limits {

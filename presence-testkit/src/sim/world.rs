@@ -65,7 +65,13 @@ impl World {
     pub(super) fn new(plan: Plan, run: Run) -> Self {
         let mut dice = Dice::new(run.seed);
         let tabs = plan.tabs.iter().enumerate();
-        let tabs = tabs.map(|(number, user)| Tab::new(*user, number, dice.between(50, 2_500))).collect();
+        let tabs = tabs
+            .map(|(number, user)| {
+                let mut tab = Tab::new(*user, number, dice.between(50, 2_500));
+                tab.watches = plan.watches[number];
+                tab
+            })
+            .collect();
         let mut world = Self {
             now: 0,
             dice,

@@ -3,7 +3,9 @@
 
 pub mod acks;
 pub mod attack;
+pub mod bigchurn;
 pub mod churn;
+pub mod crowd;
 pub mod cursors;
 pub mod fanout;
 pub mod idle;

@@ -58,7 +58,10 @@ impl World {
             let Some(place) = self.tabs[tab].rooms.get(&room).filter(|place| place.confirmed) else {
                 continue;
             };
-            if let Some(difference) = place.view.difference(&truth) {
+            let watches = self.tabs[tab].watches;
+            let difference =
+                if watches { place.window.difference(&truth) } else { place.view.difference(&truth) };
+            if let Some(difference) = difference {
                 return self.violate("P3", format_args!("tab {tab} in {id}: {difference}"));
             }
         }
@@ -135,7 +138,12 @@ impl World {
             let known = &self.tabs[tab];
             let user = self.plan.users[known.user].as_str();
             let place = &known.rooms[&room];
-            let mine = place.view.users().get(user);
+            let shown = place.window.rows().iter().find(|row| row.id == user);
+            // Who watches other rows does not see itself.
+            if known.watches && shown.is_none() {
+                continue;
+            }
+            let mine = if known.watches { shown } else { place.view.users().get(user) };
             let mine = mine
                 .and_then(|user| user.sessions.iter().find(|mine| mine.session_id == known.session.as_str()));
             let said = mine.and_then(|mine| mine.state.get("mark")).and_then(serde_json::Value::as_u64);

@@ -3,8 +3,7 @@
 use super::super::agenda::Event;
 use super::super::link::{Packet, Way};
 use super::super::world::World;
-use super::{Asked, Phase};
-use crate::view::View;
+use super::{Asked, Phase, Place};
 
 impl World {
     /// A user does something.
@@ -28,7 +27,7 @@ impl World {
     /// Opens a tab, or takes it up where another connection has taken its session.
     pub(in super::super) fn open_again(&mut self, tab: usize) {
         if self.tabs[tab].phase == Phase::Closed {
-            self.tabs[tab].rooms.values_mut().for_each(|place| place.view = View::default());
+            self.tabs[tab].rooms.values_mut().for_each(Place::forget);
         }
         self.connect(tab);
     }
@@ -45,6 +44,7 @@ impl World {
             9..=11 if here => self.move_cursor(tab, room),
             12..=13 if here => self.say_typing(tab, room),
             14 => self.say_active(tab),
+            15 if here && self.tabs[tab].watches => self.move_window(tab, room),
             15 if here => self.ask_sync(tab, room),
             16 => self.close_tab(tab, 1000),
             17 => self.close_tab(tab, 1001),
@@ -167,7 +167,7 @@ impl World {
         let known = &mut self.tabs[tab];
         known.active = true;
         for place in known.rooms.values_mut() {
-            place.view = View::default();
+            place.forget();
             place.confirmed = false;
         }
         let wait = self.dice.between(20, 600);

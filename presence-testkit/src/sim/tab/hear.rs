@@ -86,6 +86,7 @@ impl World {
             | ServerMessage::MessageCreated(_)
             | ServerMessage::MessagesDropped(_)
             | ServerMessage::SyncResult(_) => self.hear_of_letters(tab, message),
+            ServerMessage::Window(shown) => self.see_window(tab, shown),
             message => {
                 if let Some(room) = message.room() {
                     self.see(tab, room, message);
@@ -139,7 +140,7 @@ impl World {
     }
 
     /// It is in a room.
-    fn confirmed(&mut self, tab: usize, room: usize) {
+    pub(super) fn confirmed(&mut self, tab: usize, room: usize) {
         let known = &mut self.tabs[tab];
         let (id, user) = (&self.plan.rooms[room], &self.plan.users[known.user]);
         let Some(place) = known.rooms.get_mut(&room) else { return };

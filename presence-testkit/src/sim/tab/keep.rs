@@ -144,6 +144,7 @@ impl World {
             (Some(epoch), Some(version)) => {
                 format!(r#","since":{{"epoch":"{epoch}","version":{version}}}"#)
             }
+            _ if known.watches => r#","window":{"from":0,"count":20}"#.to_owned(),
             _ => String::new(),
         };
         let text = format!(

@@ -4,6 +4,7 @@ mod act;
 mod hear;
 mod keep;
 mod letters;
+mod watch;
 
 pub(super) use keep::{BACKOFF, LOOK};
 pub(super) use letters::{Fate, Having, Letter};
@@ -14,6 +15,7 @@ use presence_core::id::SessionId;
 
 use crate::inbox::Inbox;
 use crate::view::View;
+use crate::window::WindowView;
 
 /// A tab of a user.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Tab {
     /// It opens two connections where one would do.
     pub(super) doubles: bool,
     pub(super) active: bool,
+    /// It watches a window of each room, and does not read all of it.
+    pub(super) watches: bool,
     pub(super) inbox: Inbox,
     pub(super) letters: Vec<Letter>,
     /// It has asked for what it does not have, and has not got all of that.
@@ -75,6 +79,8 @@ pub(super) struct Place {
     asked: u64,
     reference: u64,
     pub(super) view: View,
+    /// What it is shown, if it watches.
+    pub(super) window: WindowView,
     /// What its state should be, as far as it was told to be.
     pub(super) marker: u64,
     /// The server had too much to do to take that in.
@@ -107,6 +113,13 @@ pub(super) enum Asked {
     Other,
 }
 
+impl Place {
+    /// Its page forgets what it has seen.
+    fn forget(&mut self) {
+        (self.view, self.window) = (View::default(), WindowView::default());
+    }
+}
+
 impl Tab {
     pub(super) fn new(user: usize, number: usize, begins: u64) -> Self {
         Self {
@@ -123,6 +136,7 @@ impl Tab {
             deaf: false,
             doubles: false,
             active: true,
+            watches: false,
             inbox: Inbox::default(),
             letters: Vec::new(),
             syncing: Syncing::No,
