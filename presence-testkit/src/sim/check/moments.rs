@@ -192,10 +192,13 @@ impl World {
     /// Notes who could be known to be where.
     pub(in crate::sim) fn note_alive(&mut self) {
         let now = self.now;
-        for link in self.links.values().filter(|link| link.open && link.up.flow == Flow::Free) {
+        for (id, link) in self.links.iter().filter(|(_, link)| link.open && link.up.flow == Flow::Free) {
             let tab = &mut self.tabs[link.tab];
+            // A connection that the tab has given up may be in rooms that the tab does not want.
+            let given_up = tab.link != Some(*id);
             if tab.lives() && !tab.paused {
-                tab.rooms.values_mut().filter(|place| place.wanted).for_each(|place| place.alive = now);
+                let there = tab.rooms.values_mut().filter(|place| place.wanted || given_up);
+                there.for_each(|place| place.alive = now);
             }
         }
     }

@@ -259,8 +259,11 @@ impl World {
                 }
                 known.syncing = Syncing::No;
                 if result.more {
-                    self.ask_sync_all(tab);
+                    return self.ask_sync_all(tab);
                 }
+                // What the user does not receive any more is not owed, until somebody lets the tab in again.
+                let lost = known.having.iter_mut().filter(|(room, _)| !result.cursors.contains_key(*room));
+                lost.for_each(|(_, having)| having.lose_track());
             }
             _ => {}
         }
