@@ -38,6 +38,7 @@ const SNAPSHOTS: &str = "presence_snapshots_total";
 const VIOLATIONS: &str = "presence_invariant_violations_total";
 const DRIFT: &str = "presence_drift_total";
 const REPLAYS: &str = "presence_replays_total";
+const WINDOWS: &str = "presence_windows_total";
 const HAND_OUTS: &str = "presence_hand_outs_total";
 const ROOM_MESSAGES: &str = "presence_room_messages_total";
 const RECEIVED: &str = "presence_messages_received_total";
@@ -117,6 +118,7 @@ pub struct Metrics {
     takeovers: Counter,
     fenced: Counter,
     replays: Counter,
+    windows: Counter,
     hand_outs: Counter,
     room_messages: Counter,
     sent: Counter,
@@ -168,6 +170,7 @@ impl Metrics {
             takeovers: counter!(TAKEOVERS),
             fenced: counter!(FENCED),
             replays: counter!(REPLAYS),
+            windows: counter!(WINDOWS),
             hand_outs: counter!(HAND_OUTS),
             room_messages: counter!(ROOM_MESSAGES),
             sent: counter!(SENT),
@@ -388,6 +391,7 @@ impl Metrics {
             self.restores.increment(tally.restores - told.restores);
             self.fenced.increment(tally.fenced - told.fenced);
             self.replays.increment(tally.replays - told.replays);
+            self.windows.increment(tally.windows - told.windows);
             self.hand_outs.increment(tally.hand_outs - told.hand_outs);
             self.room_messages.increment(tally.messages - told.messages);
             for (counter, (now, before)) in self.leaves.iter().zip(tally.leaves.iter().zip(&told.leaves)) {

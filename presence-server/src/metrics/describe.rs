@@ -26,6 +26,7 @@ pub(super) fn describe() {
     describe_counter!(VIOLATIONS, Unit::Count, "What was not as it must be, by the invariant's id.");
     describe_counter!(DRIFT, Unit::Count, "Rosters that were not what was told of them, by who found it.");
     describe_counter!(REPLAYS, Unit::Count, "Times that a client got what it missed instead of a snapshot.");
+    describe_counter!(WINDOWS, Unit::Count, "Times that a client was answered with a window of a room.");
     describe_counter!(HAND_OUTS, Unit::Count, "Times that a room handed out what had happened.");
     describe_counter!(
         ROOM_MESSAGES,

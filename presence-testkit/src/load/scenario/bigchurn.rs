@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::Field;
@@ -74,8 +74,8 @@ struct Shared {
     changes: Vec<Change>,
     /// The version before the first change.
     base: u64,
-    /// How many of those who are there first are in.
-    inside: usize,
+    /// How many are in, or at hand.
+    ready: usize,
     /// From a change to its window, for the oldest change that a window shows.
     oldest: Latencies,
     /// The same for all of them.
@@ -99,25 +99,18 @@ impl Bigchurn {
         // Who is out stays out for two seconds.
         let clients = members + (rate * 2.0) as usize;
         let gallery = SharedGallery::default();
-        let watchers = self.connect(&field, clients, &gallery, &mut random).await?;
-        let users: Vec<String> = watchers.iter().map(|watcher| watcher.user.clone()).collect();
+        let users = names(clients, &mut random);
         let shared = Rc::new(RefCell::new(Shared {
             changes: Vec::new(),
             base: 0,
-            inside: 0,
+            ready: 0,
             oldest: latencies(),
             each: latencies(),
             entered: latencies(),
         }));
         let mut working: JoinSet<Result<Option<Watcher>>> = JoinSet::new();
-        let mut orders = Vec::new();
-        for (number, watcher) in watchers.into_iter().enumerate() {
-            let (order, ordered) = mpsc::unbounded_channel();
-            orders.push(order);
-            let client = Client { watcher, inside: None, awaited: None, ordered };
-            working.spawn_local(client.work(field.clone(), Rc::clone(&shared), number < members));
-        }
-        until_inside(&shared, members).await?;
+        let orders = self.begin(&field, &users, &shared, &gallery, &mut working, &mut random);
+        until_ready(&shared, clients, &mut working).await?;
         field.begin().await;
         let before = field.presence(ROOM).await?;
         ensure!(before.total_active_users == members, "{} are in", before.total_active_users);
@@ -160,59 +153,63 @@ impl Bigchurn {
         Ok(outcome)
     }
 
-    /// Everybody connects; nobody is in the room yet. Who they are has nothing to do with when they come and go.
-    async fn connect(
+    /// Sets all clients to work. Gives what they are ordered by.
+    fn begin(
         &self,
         field: &Field,
-        clients: usize,
+        users: &[String],
+        shared: &Rc<RefCell<Shared>>,
         gallery: &SharedGallery,
+        working: &mut JoinSet<Result<Option<Watcher>>>,
         random: &mut Random,
-    ) -> Result<Vec<Watcher>> {
-        let mut names: Vec<usize> = (0..clients).collect();
-        for last in (1..clients).rev() {
-            names.swap(last, random.below(last + 1));
-        }
-        let mut watchers: Vec<Option<Watcher>> = (0..clients).map(|_| None).collect();
-        let mut connecting: JoinSet<Result<(usize, Watcher)>> = JoinSet::new();
-        for (number, name) in names.into_iter().enumerate() {
-            while connecting.len() >= CONNECTING_AT_ONCE {
-                take(&mut connecting, &mut watchers).await?;
-            }
-            let from = if random.below(100) < self.elsewhere { random.below(self.members) } else { 0 };
-            let (kind, address, gallery) = (field.kind, field.target.address, Rc::clone(gallery));
-            let (user, window) = (format!("user-{name:06}"), (from - from % self.rows.max(1), self.rows));
-            connecting.spawn_local(async move {
-                let watcher = Watcher::connect(kind, address, user, ROOM, window, &gallery).await?;
-                Ok((number, watcher))
+    ) -> Vec<mpsc::UnboundedSender<usize>> {
+        let door = Rc::new(Semaphore::new(CONNECTING_AT_ONCE));
+        let client = |(number, user): (usize, &String)| {
+            let (order, ordered) = mpsc::unbounded_channel();
+            let is_elsewhere = random.below(100) < self.elsewhere;
+            let window = (if is_elsewhere { random.below(self.members) } else { 0 }, self.rows);
+            let (user, door, gallery) = (user.clone(), Rc::clone(&door), Rc::clone(gallery));
+            let (field, shared, inside) = (field.clone(), Rc::clone(shared), number < self.members);
+            working.spawn_local(async move {
+                let at_door = door.acquire().await?;
+                let address = field.target.address;
+                let watcher = Watcher::connect(field.kind, address, user, ROOM, window, &gallery).await?;
+                drop(at_door);
+                Client { watcher, inside: None, awaited: None, ordered }.work(field, shared, inside).await
             });
-        }
-        while !connecting.is_empty() {
-            take(&mut connecting, &mut watchers).await?;
-        }
-        Ok(watchers.into_iter().flatten().collect())
+            order
+        };
+        users.iter().enumerate().map(client).collect()
     }
 }
 
-async fn take(
-    connecting: &mut JoinSet<Result<(usize, Watcher)>>,
-    watchers: &mut [Option<Watcher>],
+/// Names of clients, by lot: who they are has nothing to do with when they come and go.
+fn names(clients: usize, random: &mut Random) -> Vec<String> {
+    let mut names: Vec<String> = (0..clients).map(|number| format!("user-{number:06}")).collect();
+    for last in (1..clients).rev() {
+        names.swap(last, random.below(last + 1));
+    }
+    names
+}
+
+/// Until those who are there first are in, and the others at hand.
+async fn until_ready(
+    shared: &RefCell<Shared>,
+    clients: usize,
+    working: &mut JoinSet<Result<Option<Watcher>>>,
 ) -> Result<()> {
-    if let Some(connected) = connecting.join_next().await {
-        let (number, watcher) = connected??;
-        watchers[number] = Some(watcher);
-    }
-    Ok(())
-}
-
-/// Until those who are there first are in.
-async fn until_inside(shared: &RefCell<Shared>, members: usize) -> Result<()> {
     let entering = async {
-        while shared.borrow().inside < members {
+        while shared.borrow().ready < clients {
+            // Nobody is done yet, so this one has failed.
+            if let Some(failed) = working.try_join_next() {
+                failed??;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        anyhow::Ok(())
     };
     let entered = tokio::time::timeout(PATIENCE, entering).await;
-    entered.with_context(|| format!("only {} are in", shared.borrow().inside))
+    entered.with_context(|| format!("only {} are ready", shared.borrow().ready))?
 }
 
 /// Comings and goings at even times, which of them by lot: who has been out longest comes, who has been in longest goes.
@@ -265,8 +262,8 @@ impl Client {
             self.watcher.join(0).await?;
             while !Watcher::is_answer(&*self.watcher.shown().await?, 0) {}
             self.inside = Some(0);
-            shared.borrow_mut().inside += 1;
         }
+        shared.borrow_mut().ready += 1;
         while *phase.borrow_and_update() != Phase::End {
             tokio::select! {
                 _ = phase.changed() => {}
