@@ -49,7 +49,14 @@ pub(super) enum Rights {
     /// Everything (dev mode).
     All,
     /// What a token says.
-    Granted { rooms: Rooms, until: Timestamp },
+    Granted(Box<Granted>),
+}
+
+/// What a token says its user may do.
+#[derive(Clone, Debug)]
+pub(super) struct Granted {
+    rooms: Rooms,
+    until: Timestamp,
 }
 
 impl Rights {
@@ -57,14 +64,14 @@ impl Rights {
     fn of(now: Now, grant: &Grant) -> Self {
         let left = grant.expires.as_unix_millis().saturating_sub(now.wall.as_unix_millis());
         let left = std::time::Duration::from_millis(u64::try_from(left).unwrap_or(0));
-        Self::Granted { rooms: grant.rooms.clone(), until: now.at + left }
+        Self::Granted(Box::new(Granted { rooms: grant.rooms.clone(), until: now.at + left }))
     }
 
     /// When they end.
     pub(super) fn until(&self) -> Option<Timestamp> {
         match self {
             Self::All => None,
-            Self::Granted { until, .. } => Some(*until),
+            Self::Granted(granted) => Some(granted.until),
         }
     }
 
@@ -72,21 +79,21 @@ impl Rights {
     pub(super) fn rooms(&self) -> Rooms {
         match self {
             Self::All => Rooms::Every,
-            Self::Granted { rooms, .. } => rooms.clone(),
+            Self::Granted(granted) => granted.rooms.clone(),
         }
     }
 
     pub(super) fn allow(&self, user: &UserId, room: &RoomId) -> bool {
         match self {
             Self::All => Rooms::Every.allow(user, room),
-            Self::Granted { rooms, .. } => rooms.allow(user, room),
+            Self::Granted(granted) => granted.rooms.allow(user, room),
         }
     }
 
     pub(super) fn allow_sending(&self, user: &UserId, room: &RoomId) -> bool {
         match self {
             Self::All => true,
-            Self::Granted { rooms, .. } => rooms.allow_sending(user, room),
+            Self::Granted(granted) => granted.rooms.allow_sending(user, room),
         }
     }
 }
@@ -124,7 +131,7 @@ impl Session {
                 self.close(CloseReason::NotAuthorized);
             }
             (Phase::Opening { .. }, Some(token)) => self.ask(token, user, session, reference),
-            (Phase::Ready(Identity { rights: Rights::Granted { .. }, .. }), Some(token)) => {
+            (Phase::Ready(Identity { rights: Rights::Granted(_), .. }), Some(token)) => {
                 self.ask(token, user, session, reference);
             }
             (Phase::Ready(_), _) => {

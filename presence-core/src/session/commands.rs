@@ -108,7 +108,7 @@ impl Session {
 
     pub(super) fn offend(&mut self, now: Now, error: &CommandError, reference: &Reference, end: CloseReason) {
         self.refuse(error, reference);
-        if self.offences.note(now.at, &self.limits) {
+        if self.offences.get_or_insert_default().note(now.at, &self.limits) {
             self.close(end);
         }
     }

@@ -1,5 +1,6 @@
 //! When to ping, and when silence means that nobody is there.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::limits::Limits;
@@ -18,7 +19,8 @@ const SECOND_PING: Duration = Duration::from_secs(2);
 pub(super) struct Heartbeat {
     heard: Timestamp,
     phase: Phase,
-    rtt: Option<Duration>,
+    /// One more than its milliseconds.
+    rtt: Option<NonZeroU32>,
     silence: Silence,
 }
 
@@ -68,13 +70,14 @@ impl Heartbeat {
         if std::mem::replace(answered, true) {
             return None;
         }
-        self.rtt = Some(now.since(*pinged));
-        self.rtt
+        let millis = u32::try_from(now.since(*pinged).as_millis()).unwrap_or(u32::MAX);
+        self.rtt = Some(NonZeroU32::MIN.saturating_add(millis));
+        self.rtt()
     }
 
     /// The round-trip time of the last ping that was answered.
     pub(super) fn rtt(&self) -> Option<Duration> {
-        self.rtt
+        self.rtt.map(|rtt| Duration::from_millis(u64::from(rtt.get() - 1)))
     }
 
     /// How long a ping has been out without any sign of life from one who would give it.

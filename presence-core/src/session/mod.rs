@@ -15,6 +15,7 @@ mod output;
 mod pace;
 mod people;
 mod quality;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub use messages::{Publish, Standing, StreamCommand, StreamDelivery, Sync, Synce
 pub use output::{Delivery, SessionOutput};
 pub use people::PeopleCommand;
 pub use quality::Quality;
+use waiting::Waiting;
 
 /// What is known of a connection when it opens.
 #[derive(Clone, Debug)]
@@ -83,11 +85,12 @@ pub struct Session {
     phase: Phase,
     heartbeat: Heartbeat,
     budgets: Budgets,
-    offences: Offences,
+    /// Once there is one.
+    offences: Option<Box<Offences>>,
     entries: u32,
     rooms: Vec<Seat>,
     /// Written before anything that the rooms say.
-    outbox: Vec<Frame>,
+    outbox: Waiting<Frame>,
     /// Since when a message is on its way that has not come whole.
     unfinished: Option<Timestamp>,
     /// Deliveries of streams, once there is one.
@@ -96,7 +99,7 @@ pub struct Session {
     syncing: bool,
     /// Since when the peer has not read all that it was sent.
     stalled: Option<Timestamp>,
-    outputs: Vec<SessionOutput>,
+    outputs: Waiting<SessionOutput>,
 }
 
 #[derive(Debug)]
@@ -161,15 +164,15 @@ impl Session {
             phase: Phase::Opening { until, wanted, session, chosen_by, entry },
             heartbeat: Heartbeat::new(now.at, silence),
             budgets: Budgets::default(),
-            offences: Offences::default(),
+            offences: None,
             entries: 0,
             rooms: Vec::new(),
-            outbox: Vec::new(),
+            outbox: Waiting::default(),
             unfinished: None,
             courier: None,
             syncing: false,
             stalled: None,
-            outputs: Vec::new(),
+            outputs: Waiting::default(),
             limits,
         };
         opened.begin(now, proof, name);
@@ -228,7 +231,7 @@ impl Session {
 
     /// What to do about what was handled, in this order.
     pub fn take_outputs(&mut self) -> Vec<SessionOutput> {
-        std::mem::take(&mut self.outputs)
+        self.outputs.take()
     }
 
     /// Whether [`take_outputs`](Self::take_outputs) would give any.
@@ -375,7 +378,7 @@ impl Session {
     /// when the wire takes more, and when every delivery that is there has been handled: a room's answer is older than what
     /// the room has said since. Says whether there is more than fitted.
     pub fn gather(&mut self, now: Now, frames: &mut Vec<Frame>) -> bool {
-        frames.append(&mut std::mem::take(&mut self.outbox));
+        frames.append(&mut self.outbox.take());
         if self.is_closed() {
             return false;
         }

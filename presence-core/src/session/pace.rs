@@ -27,7 +27,7 @@ impl Session {
     pub(super) fn overdraw(&mut self, now: Now, used_up: UsedUp, times: u32, reference: &Reference) {
         self.refuse(&used_up.error(), reference);
         self.outputs.push(SessionOutput::Limited(used_up.limit));
-        if (0..times).any(|_| self.offences.note(now.at, &self.limits)) {
+        if (0..times).any(|_| self.offences.get_or_insert_default().note(now.at, &self.limits)) {
             self.close(CloseReason::RateLimitAbused);
         }
     }

@@ -1,9 +1,9 @@
 //! One connection's task: one loop, one place that waits, one place that writes.
 
 mod asks;
+mod events;
 mod owner;
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
-use presence_core::frame::{Frame, Mark, Message};
+use presence_core::frame::{Frame, Mark};
 use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
 use presence_core::session::{Quality, Session, SessionOutput};
@@ -24,6 +24,7 @@ use super::status::ConnectionStatus;
 use super::trace::Watchers;
 use super::{Connections, Places};
 use crate::stream::Who;
+use events::Events;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -37,14 +38,23 @@ pub(super) struct Drive {
     generation: Generation,
     opened: Timestamp,
     /// Messages received; the number of one and the connection's id are its correlation id.
-    received: u64,
+    received: u32,
     /// The timer that the pacemaker has for this connection.
     armed: Option<Timestamp>,
     wire: Wire,
-    measure: Option<Timestamp>,
     places: Places,
-    measure_message: Option<Duration>,
+    /// What the next write is to measure, which is rarely anything.
+    measures: Option<Box<Measures>>,
     watchers: Watchers,
+}
+
+/// Since when something is on its way to the peer.
+#[derive(Default)]
+struct Measures {
+    /// A change in a room.
+    presence: Option<Timestamp>,
+    /// A message that lasts, by the finer clock.
+    message: Option<Duration>,
 }
 
 /// Whether the peer keeps up.
@@ -89,9 +99,8 @@ impl Drive {
             received: 0,
             armed: None,
             wire: Wire::Free,
-            measure: None,
             places,
-            measure_message: None,
+            measures: None,
             watchers: Watchers::default(),
         }
     }
@@ -281,17 +290,23 @@ impl Drive {
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.log_deliveries(&frames, sent);
         }
-        if let Some(arrived) = self.measure_message.take() {
-            self.shared.metrics.message_delivered(self.shared.clock.elapsed().saturating_sub(arrived));
-        }
-        if let Some(since) = self.measure.take() {
-            self.shared.metrics.delivered(now.at.since(since));
+        if let Some(measures) = self.measures.take() {
+            self.tell(*measures, now.at);
         }
         if sent == Sent::Waiting {
             self.wire = Wire::Busy;
             return Ok(Written::Everything);
         }
         Ok(if more || self.session.has_outputs() { Written::MoreWaits } else { Written::Everything })
+    }
+
+    fn tell(&self, measures: Measures, now: Timestamp) {
+        if let Some(arrived) = measures.message {
+            self.shared.metrics.message_delivered(self.shared.clock.elapsed().saturating_sub(arrived));
+        }
+        if let Some(since) = measures.presence {
+            self.shared.metrics.delivered(now.since(since));
+        }
     }
 
     /// Asks the pacemaker to call in time, unless it will anyway.
@@ -329,8 +344,11 @@ impl Drive {
                     self.armed = None;
                     self.session.handle_timeout(now);
                 }
-                self.measure = mail.calls.measure.or(self.measure);
-                self.measure_message = mail.calls.message.or(self.measure_message);
+                if mail.calls.measure.is_some() || mail.calls.message.is_some() {
+                    let measures = self.measures.get_or_insert_default();
+                    measures.presence = mail.calls.measure.or(measures.presence);
+                    measures.message = mail.calls.message.or(measures.message);
+                }
                 for question in mail.questions {
                     match question {
                         Question::Status(asker) => asker.answer(self.status()),
@@ -339,11 +357,11 @@ impl Drive {
                 }
             }
             Event::Incoming(Ok(Incoming::Text(text))) => {
-                self.received += 1;
+                self.received = self.received.wrapping_add(1);
                 self.session.handle_text(now, &text);
             }
             Event::Incoming(Ok(Incoming::Binary)) => {
-                self.received += 1;
+                self.received = self.received.wrapping_add(1);
                 self.session.handle_binary(now);
             }
             Event::Incoming(Ok(Incoming::Pong)) => self.session.handle_pong(now),
@@ -455,22 +473,6 @@ impl Drop for Drive {
                 }
             });
         }
-    }
-}
-
-/// The room and version of each event in some frames, as the log of its hand-out names them.
-struct Events<'a>(&'a [Frame]);
-
-impl fmt::Display for Events<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut gap = "";
-        for mark in self.0.iter().flat_map(Frame::messages).filter_map(Message::mark) {
-            if let Mark::Id(event) = mark {
-                write!(f, "{gap}{}@{}", event.room, event.version)?;
-                gap = " ";
-            }
-        }
-        Ok(())
     }
 }
 

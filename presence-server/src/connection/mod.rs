@@ -93,10 +93,20 @@ pub struct Parts {
 pub struct Places {
     /// Of its address.
     pub address: Option<Arc<AddressPlace>>,
-    /// Of its user, once that is known.
-    pub user: Option<UserPlace>,
-    /// Of nobody, until then.
-    pub unknown: Option<UnknownPlace>,
+    /// Beside the others of its user, or of nobody.
+    pub owner: OwnerPlace,
+}
+
+/// The place of a connection among those of its user.
+#[derive(Debug, Default)]
+pub enum OwnerPlace {
+    /// It has none.
+    #[default]
+    None,
+    /// Nobody knows yet whose it is.
+    Unknown(UnknownPlace),
+    /// Its user's.
+    User(UserPlace),
 }
 
 impl Connections {
@@ -152,10 +162,11 @@ impl Connections {
             Proof::Awaited => None,
         };
         let admitted = match user {
-            Some(user) => self.users.enter(user).map(|place| hello.places.user = Some(place)),
-            None => self.unknown.enter().map(|place| hello.places.unknown = Some(place)),
+            Some(user) => self.users.enter(user).map(OwnerPlace::User),
+            None => self.unknown.enter().map(OwnerPlace::Unknown),
         };
-        admitted.inspect_err(|refused| self.metrics.refused(refused.bound))
+        hello.places.owner = admitted.inspect_err(|refused| self.metrics.refused(refused.bound))?;
+        Ok(())
     }
 
     /// Whether more may be posted to a connection now: what its user has no budget for is best left with the client.

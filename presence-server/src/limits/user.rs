@@ -43,7 +43,6 @@ struct Here {
 #[derive(Debug)]
 pub struct UserPlace {
     user: UserId,
-    budget: Arc<UserBudget>,
     limits: Arc<UserLimits>,
 }
 
@@ -76,7 +75,7 @@ impl UserLimits {
             return Err(Refused { bound: Bound::ConnectionsPerUser, retry_after: UNTIL_SOMEBODY_LEAVES });
         }
         here.connections += 1;
-        Ok(UserPlace { user: user.clone(), budget: Arc::clone(&here.budget), limits: Arc::clone(self) })
+        Ok(UserPlace { user: user.clone(), limits: Arc::clone(self) })
     }
 
     /// Whether a user may send a message now.
@@ -104,16 +103,21 @@ impl UserLimits {
         paid.map_err(|retry_after| Refused { bound: Bound::UserMessages, retry_after })
     }
 
-    fn leave(&self, user: &UserId, budget: &UserBudget) {
+    /// What the connections of a user who has any have left together.
+    fn budget(&self, user: &UserId) -> Arc<UserBudget> {
+        self.users().here.get(user).map(|here| Arc::clone(&here.budget)).unwrap_or_default()
+    }
+
+    fn leave(&self, user: &UserId) {
         let now: Timestamp = self.clock.now().at;
         let mut users = self.users();
         let Some(here) = users.here.get_mut(user) else { return };
         here.connections -= 1;
-        if here.connections == 0 {
-            users.here.remove(user);
-            if !budget.is_full(now) {
-                *users.gone.entry(now, user.clone()) = budget.resume();
-            }
+        if here.connections == 0
+            && let Some(Here { budget, .. }) = users.here.remove(user)
+            && !budget.is_full(now)
+        {
+            *users.gone.entry(now, user.clone()) = budget.resume();
         }
     }
 }
@@ -125,14 +129,14 @@ impl UserPlace {
     }
 
     /// What the user's connections have left together.
-    pub fn budget(&self) -> &Arc<UserBudget> {
-        &self.budget
+    pub fn budget(&self) -> Arc<UserBudget> {
+        self.limits.budget(&self.user)
     }
 }
 
 impl Drop for UserPlace {
     fn drop(&mut self) {
-        self.limits.leave(&self.user, &self.budget);
+        self.limits.leave(&self.user);
     }
 }
 

@@ -7,7 +7,8 @@ use presence_core::id::UserId;
 use presence_core::session::Credentials;
 
 use super::Drive;
-use crate::limits::{Refused, UserPlace};
+use crate::connection::OwnerPlace;
+use crate::limits::Refused;
 use crate::stream::Who;
 
 impl Drive {
@@ -31,7 +32,10 @@ impl Drive {
 
     /// Whose it is; also once the session is over, which forgets that.
     pub(super) fn user(&self) -> Option<&UserId> {
-        self.places.user.as_ref().map(UserPlace::user)
+        match &self.places.owner {
+            OwnerPlace::User(place) => Some(place.user()),
+            OwnerPlace::None | OwnerPlace::Unknown(_) => None,
+        }
     }
 
     /// As which connection of whom it is known to streams.
@@ -42,13 +46,12 @@ impl Drive {
 
     /// Takes a place among the connections of its user, unless it has one, and pays together with them.
     pub(super) fn take_place(&mut self, user: &UserId) -> Result<(), Refused> {
-        let place = match self.places.user.take() {
-            Some(place) => place,
-            None => self.shared.users().enter(user)?,
-        };
-        self.session.share_budget(Arc::clone(place.budget()));
-        self.places.user = Some(place);
-        self.places.unknown = None;
+        if self.user().is_none() {
+            self.places.owner = OwnerPlace::User(self.shared.users().enter(user)?);
+        }
+        if let OwnerPlace::User(place) = &self.places.owner {
+            self.session.share_budget(place.budget());
+        }
         Ok(())
     }
 }
