@@ -2,6 +2,7 @@
 
 mod asks;
 mod events;
+mod measures;
 mod owner;
 
 use std::future::poll_fn;
@@ -25,6 +26,7 @@ use super::trace::Watchers;
 use super::{Connections, Places};
 use crate::stream::Who;
 use events::Events;
+use measures::Measures;
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -43,18 +45,8 @@ pub(super) struct Drive {
     armed: Option<Timestamp>,
     wire: Wire,
     places: Places,
-    /// What the next write is to measure, which is rarely anything.
-    measures: Option<Box<Measures>>,
+    measures: Measures,
     watchers: Watchers,
-}
-
-/// Since when something is on its way to the peer.
-#[derive(Default)]
-struct Measures {
-    /// A change in a room.
-    presence: Option<Timestamp>,
-    /// A message that lasts, by the finer clock.
-    message: Option<Duration>,
 }
 
 /// Whether the peer keeps up.
@@ -100,7 +92,7 @@ impl Drive {
             armed: None,
             wire: Wire::Free,
             places,
-            measures: None,
+            measures: Measures::default(),
             watchers: Watchers::default(),
         }
     }
@@ -290,23 +282,12 @@ impl Drive {
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.log_deliveries(&frames, sent);
         }
-        if let Some(measures) = self.measures.take() {
-            self.tell(*measures, now.at);
-        }
+        self.measures.tell(now.at, self.shared.clock, &self.shared.metrics);
         if sent == Sent::Waiting {
             self.wire = Wire::Busy;
             return Ok(Written::Everything);
         }
         Ok(if more || self.session.has_outputs() { Written::MoreWaits } else { Written::Everything })
-    }
-
-    fn tell(&self, measures: Measures, now: Timestamp) {
-        if let Some(arrived) = measures.message {
-            self.shared.metrics.message_delivered(self.shared.clock.elapsed().saturating_sub(arrived));
-        }
-        if let Some(since) = measures.presence {
-            self.shared.metrics.delivered(now.since(since));
-        }
     }
 
     /// Asks the pacemaker to call in time, unless it will anyway.
@@ -344,11 +325,7 @@ impl Drive {
                     self.armed = None;
                     self.session.handle_timeout(now);
                 }
-                if mail.calls.measure.is_some() || mail.calls.message.is_some() {
-                    let measures = self.measures.get_or_insert_default();
-                    measures.presence = mail.calls.measure.or(measures.presence);
-                    measures.message = mail.calls.message.or(measures.message);
-                }
+                self.measures.note(&mail.calls);
                 for question in mail.questions {
                     match question {
                         Question::Status(asker) => asker.answer(self.status()),
