@@ -111,3 +111,37 @@ impl Drop for Beside<'_> {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace() -> Metadata {
+        Metadata::read().unwrap()
+    }
+
+    #[test]
+    fn a_step_that_fails_says_how_to_repeat_it() {
+        let step = Step { environment: Some(("WHY", "so".to_owned())), ..Step::new("test", "odd", "1 = 2") };
+        let said = step.run(&workspace()).unwrap_err().to_string();
+        assert_eq!(said, "odd failed; repeat it with\n  WHY=\"so\" test 1 = 2");
+        Step { folder: "xtask", ..Step::new("test", "even", "-f src/step.rs") }.run(&workspace()).unwrap();
+    }
+
+    #[test]
+    fn a_step_beside_others_is_judged_at_its_end() {
+        let metadata = workspace();
+        let [good, bad] = ["1 = 1", "1 = 2"].map(|what| Step::new("test", "step of a test", what));
+        Beside::start(&good, &metadata).unwrap().end().unwrap();
+        assert!(Beside::start(&bad, &metadata).unwrap().end().is_err());
+    }
+
+    #[test]
+    fn a_step_beside_others_ends_when_one_of_them_fails() {
+        let step = Step::new("sleep", "sleeping step of a test", "600");
+        let running = Beside::start(&step, &workspace()).unwrap();
+        let process = format!("/proc/{}", running.child.id());
+        drop(running);
+        assert!(!std::path::Path::new(&process).exists());
+    }
+}
