@@ -40,6 +40,8 @@ struct View {
 #[derive(Debug)]
 struct Drawn {
     version: Version,
+    /// The version that its text names: the first at which it looked like this, or one at which somebody asked.
+    named: Version,
     rows: Vec<(UserId, Version)>,
     totals: Totals,
     mode: Mode,
@@ -121,13 +123,14 @@ impl Windows {
     pub(super) fn tell(&mut self, to: Generation, line: &mut Line<'_>) -> Option<(Frame, WindowReader)> {
         let window = self.watching.get(&to)?;
         let drawn = self.views.get_mut(window)?.draw(*window, line);
+        drawn.name_version(*window, line);
         Some((drawn.newest.whole.clone(), drawn.pane.reader(&drawn.newest)))
     }
 }
 
 impl View {
     /// The window as it is now. Must come when the room has handed out everything.
-    fn draw(&mut self, window: Window, line: &mut Line<'_>) -> &Drawn {
+    fn draw(&mut self, window: Window, line: &mut Line<'_>) -> &mut Drawn {
         let before = self.drawn.take();
         let drawn = match before {
             Some(drawn) if drawn.version == line.room.stand().version => drawn,
@@ -138,6 +141,15 @@ impl View {
 }
 
 impl Drawn {
+    /// Whoever asks is told of the room as it is now, also if the window has long looked like this: they may have read a
+    /// later version in another window, and no room goes back.
+    fn name_version(&mut self, window: Window, line: &mut Line<'_>) {
+        if self.named != self.version {
+            self.named = self.version;
+            (self.newest.whole, self.newest.totals) = line.texts(window);
+        }
+    }
+
     fn anew(before: Option<Self>, window: Window, line: &mut Line<'_>) -> Self {
         let (stand, totals) = (line.room.stand(), line.totals);
         let rows: Vec<_> =
@@ -150,15 +162,13 @@ impl Drawn {
                 Self { version: stand.version, ..before }
             }
             before => {
-                let newest = Shown {
-                    stamp: stamp + 1,
-                    rows: same_rows.unwrap_or(stamp + 1),
-                    whole: line.whole(window),
-                    totals: Frame::one(wire::window(stand, window, totals, None::<std::iter::Empty<_>>)),
-                };
+                let (whole, totals_only) = line.texts(window);
+                let rows_since = same_rows.unwrap_or(stamp + 1);
+                let newest = Shown { stamp: stamp + 1, rows: rows_since, whole, totals: totals_only };
                 // Nobody has a pane yet of a window that is new, so it shows what the first are told.
                 let pane = before.map_or_else(|| Pane::new(newest.clone()), |before| before.pane);
-                Self { version: stand.version, rows, totals, mode: stand.mode, newest, pane }
+                let (version, mode) = (stand.version, stand.mode);
+                Self { version, named: version, rows, totals, mode, newest, pane }
             }
         }
     }
@@ -186,6 +196,12 @@ impl<'a> Line<'a> {
         let rows = window.rows();
         let end = rows.end.min(self.members.len());
         self.members.get(rows.start..end).unwrap_or_default()
+    }
+
+    /// A window with its rows, and without.
+    fn texts(&mut self, window: Window) -> (Frame, Frame) {
+        let bare = wire::window(self.room.stand(), window, self.totals, None::<std::iter::Empty<_>>);
+        (self.whole(window), Frame::one(bare))
     }
 
     fn whole(&mut self, window: Window) -> Frame {

@@ -194,6 +194,24 @@ fn a_window_that_moves_is_answered_and_the_old_rows_are_not_shown_any_more() {
     assert_eq!(ids(&node.reads_one(ann)).len(), 20);
 }
 
+/// The other window has looked the same for a while, and others watch it; it was last encoded then.
+#[test]
+fn p10_who_moves_to_a_window_that_did_not_change_does_not_go_back_in_the_rooms_history() {
+    let mut node = Node::new();
+    let users = node.crowd(0, 60);
+    let bob = node.watches("bob", "b", rows(40, 20));
+    node.reads_one(bob);
+    let ann = node.watches("ann", "a", rows(0, 20));
+    node.reads_one(ann);
+    node.reads_one(bob);
+    node.tell(users[0], update(r#"{"a":1}"#));
+    let before = node.reads_one(ann)["version"].as_u64();
+    node.reads_nothing(bob);
+    node.moves(ann, rows(40, 20));
+    let after = node.reads_one(ann);
+    assert_eq!((after["version"].as_u64(), ids(&after).len()), (before, 20));
+}
+
 #[test]
 fn who_reads_everything_can_watch_a_part_instead_and_the_other_way_round() {
     let mut node = Node::new();
