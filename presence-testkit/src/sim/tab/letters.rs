@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::world::World;
 use super::{Asked, Phase, Syncing};
 use crate::inbox::Misdelivery;
-use crate::wire::{Ack, ServerMessage};
+use crate::wire::{Ack, ServerMessage, SyncResult};
 
 /// How long a tab waits for the answer to a message before it sends it again.
 const AGAIN: u64 = 2_500;
@@ -249,24 +249,27 @@ impl World {
                 let having = known.having.entry(dropped.room.clone()).or_default();
                 having.places.extend(dropped.from_seq..=dropped.to_seq);
             }
-            ServerMessage::SyncResult(result) => {
-                for dropped in &result.dropped {
-                    let having = known.having.entry(dropped.room.clone()).or_default();
-                    having.places.extend(dropped.from_seq..=dropped.to_seq);
-                }
-                for created in &result.messages {
-                    known.having.entry(created.room.clone()).or_default().take(created.seq, false);
-                }
-                known.syncing = Syncing::No;
-                if result.more {
-                    return self.ask_sync_all(tab);
-                }
-                // What the user does not receive any more is not owed, until somebody lets the tab in again.
-                let lost = known.having.iter_mut().filter(|(room, _)| !result.cursors.contains_key(*room));
-                lost.for_each(|(_, having)| having.lose_track());
-            }
+            ServerMessage::SyncResult(result) => self.synced(tab, result),
             _ => {}
         }
+    }
+
+    fn synced(&mut self, tab: usize, result: &SyncResult) {
+        let known = &mut self.tabs[tab];
+        for dropped in &result.dropped {
+            let having = known.having.entry(dropped.room.clone()).or_default();
+            having.places.extend(dropped.from_seq..=dropped.to_seq);
+        }
+        for created in &result.messages {
+            known.having.entry(created.room.clone()).or_default().take(created.seq, false);
+        }
+        known.syncing = Syncing::No;
+        if result.more {
+            return self.ask_sync_all(tab);
+        }
+        // What the user does not receive any more is not owed, until somebody lets the tab in again.
+        let lost = known.having.iter_mut().filter(|(room, _)| !result.cursors.contains_key(*room));
+        lost.for_each(|(_, having)| having.lose_track());
     }
 
     /// S1: nobody gets what was said where they are not, and never were.
