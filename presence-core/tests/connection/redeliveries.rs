@@ -169,3 +169,21 @@ fn m5_many_writes_go_again_as_often_as_few() {
     let wanted = (1..=17).map(|seq| (format!("message-{seq}"), if seq == 1 { 1 } else { 2 }));
     assert_eq!(again, wanted.collect());
 }
+
+#[test]
+fn m5_what_arrives_when_it_is_about_to_go_again_holds_up_nothing_that_follows() {
+    let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
+    let mut client = Client::ann_within(limits);
+    client.session.handle_pong(client.now());
+    let stream = Stream::of("doc", 0);
+    client.gets_of_streams(stream.opened(0));
+    stream.grows(None);
+    client.reads();
+    client.waits_until(500);
+    client.says(r#"{"type":"ack","room":"doc","seq":1}"#);
+    assert!(client.reads().is_empty());
+    stream.grows(None);
+    assert_eq!(client.reads_types(), ["message-2"]);
+    client.waits_until(1_000);
+    assert_eq!(client.reads_types(), ["message-2"]);
+}
