@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use presence_core::error::CloseReason;
 use presence_core::frame::{Frame, FrameKind};
 use presence_core::port::backlog::Backlog;
@@ -148,23 +149,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
             if !self.backlog.is_empty() && self.poll_empty(cx)?.is_ready() {
                 return Poll::Ready(Ok(Incoming::Drained));
             }
-            ready!(self.poll_read(cx));
+            if let Some(text) = ready!(self.poll_read(cx)) {
+                return Poll::Ready(Ok(Incoming::Text(text)));
+            }
         }
     }
 
-    /// Reads what the socket has, up to one buffer.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads what the socket has, up to one buffer. If that is one text, here it is; all else is under way from now on.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => {
                     self.under_way().break_off(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
-                Ok(()) => self.take_in(buffer.filled()),
+                Ok(()) => match self.lone_text(buffer.filled()) {
+                    Some(text) => return Poll::Ready(Some(text)),
+                    None => self.take_in(buffer.filled()),
+                },
                 Err(error) => self.under_way().break_off(error.into()),
             }
-            Poll::Ready(())
+            Poll::Ready(None)
         })
+    }
+
+    /// The text that `bytes` are, if they are one and nothing else. Hardly ever do clients send anything else, and for that
+    /// no codec has to be made and thrown away again. Whatever is wrong with a text is left to the codec to say.
+    fn lone_text(&self, bytes: &[u8]) -> Option<Bytes> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let mut cursor = Cursor::new(bytes);
+        let (header, len) = FrameHeader::parse(&mut cursor).ok()??;
+        let masked = &bytes[cursor.position() as usize..];
+        let whole = masked.len() as u64 == len && masked.len() <= self.config.message_bytes_max;
+        let (OpCode::Data(Data::Text), Some(mask), true) = (header.opcode, header.mask, whole) else {
+            return None;
+        };
+        if !header.is_final || header.rsv1 || header.rsv2 || header.rsv3 {
+            return None;
+        }
+        let text: Vec<u8> =
+            masked.iter().enumerate().map(|(at, byte)| byte ^ mask[at % mask.len()]).collect();
+        std::str::from_utf8(&text).is_ok().then(|| text.into())
     }
 
     fn under_way(&mut self) -> &mut UnderWay {
@@ -381,5 +408,38 @@ mod tests {
         client.write_all(&HELLO).await.unwrap();
         assert!(matches!(transport.recv().await, Ok(Incoming::Text(_))));
         assert!(transport.under_way.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_text_is_the_same_whether_it_comes_alone_or_with_others() {
+        let (mut transport, mut client) = pair();
+        let masked = *b"\x81\x85\x01\x02\x03\x04igohn";
+        client.write_all(&masked).await.unwrap();
+        assert!(matches!(transport.recv().await, Ok(Incoming::Text(text)) if &*text == b"hello"));
+        assert!(transport.under_way.is_none());
+        client.write_all(&[&masked[..], &HELLO, &HELLO[..7]].concat()).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(transport.recv().await, Ok(Incoming::Text(text)) if &*text == b"hello"));
+        }
+        assert!(matches!(transport.recv().await, Ok(Incoming::Partial)));
+        client.write_all(&HELLO[7..]).await.unwrap();
+        assert!(matches!(transport.recv().await, Ok(Incoming::Text(text)) if &*text == b"hello"));
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_text_that_comes_alone_is_said() {
+        let mut large = b"\x81\xfe\x04\x01\0\0\0\0".to_vec();
+        large.resize(large.len() + 1025, b'x');
+        for (bytes, too_large) in [
+            (&b"\x81\x05hello"[..], false),
+            (b"\x81\x82\0\0\0\0\xc3(", false),
+            (b"\xc1\x85\0\0\0\0hello", false),
+            (&large[..1024], true),
+        ] {
+            let (mut transport, mut client) = pair();
+            client.write_all(bytes).await.unwrap();
+            let refusal = transport.recv().await.unwrap_err();
+            assert_eq!(matches!(refusal, TransportError::TooLarge { .. }), too_large, "{refusal}");
+        }
     }
 }

@@ -283,10 +283,12 @@ impl Room {
         if self.seat(visitor)?.cursor == cursor {
             return Ok(());
         }
-        self.touch(now, visitor);
         self.live.moved(&visitor.profile.id, &visitor.session);
-        if let Some(session) = self.seat_mut(visitor) {
-            session.cursor = cursor;
+        if let Some(member) = self.members.get_mut(visitor.profile.id.as_str()) {
+            member.seen(now.wall);
+            if let Some(session) = member.session_mut(&visitor.session) {
+                session.cursor = cursor;
+            }
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
 use presence_core::session::{Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
-use presence_core::time::{Timestamp, WallTime};
+use presence_core::time::{Now, Timestamp, WallTime};
 use tracing::{debug, error, info, trace};
 
 use super::mailbox::{Mail, Mailbox, Question};
@@ -104,20 +104,23 @@ impl Drive {
             if let Some(ending) = self.look_first() {
                 break 'work ending;
             }
+            let mut now = self.shared.clock.now();
             loop {
-                if self.session.has_outputs()
-                    && let Some(reason) = Box::pin(self.settle()).await
-                {
-                    break 'work Ending::Closed(reason);
+                if self.session.has_outputs() {
+                    if let Some(reason) = Box::pin(self.settle()).await {
+                        break 'work Ending::Closed(reason);
+                    }
+                    now = self.shared.clock.now();
                 }
-                match self.write_in_order() {
+                match self.write_in_order(now) {
                     Ok(Written::Everything) => {}
                     Ok(Written::MoreWaits) => continue,
                     Err(Broken) => break 'work Ending::Gone("broken"),
                 }
                 self.arm();
                 let event = poll_fn(|cx| self.poll_event(cx)).await;
-                if let Some(ending) = self.take_in(event) {
+                now = self.shared.clock.now();
+                if let Some(ending) = self.take_in(now, event) {
                     break 'work ending;
                 }
             }
@@ -130,7 +133,7 @@ impl Drive {
     fn look_first(&mut self) -> Option<Ending> {
         let first = self.transport.poll_recv(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(incoming) = first else { return None };
-        let ending = self.take_in(Event::Incoming(incoming))?;
+        let ending = self.take_in(self.shared.clock.now(), Event::Incoming(incoming))?;
         self.session.handle_end(Detach::Lost);
         // Nothing of it was begun, so there is nothing to end.
         drop(self.session.take_outputs());
@@ -251,23 +254,22 @@ impl Drive {
     }
 
     /// Writes what waits, unless that is newer than an answer that has not been taken in yet.
-    fn write_in_order(&mut self) -> Result<Written, Broken> {
+    fn write_in_order(&mut self, now: Now) -> Result<Written, Broken> {
         if self.mailbox.has_deliveries() {
             return Ok(Written::Everything);
         }
-        self.write().map_err(|error| {
+        self.write(now).map_err(|error| {
             debug!(connection = %self.session.connection(), %error, "write failed");
             Broken
         })
     }
 
     /// Writes what waits, if the peer keeps up.
-    fn write(&mut self) -> Result<Written, TransportError> {
+    fn write(&mut self, now: Now) -> Result<Written, TransportError> {
         if self.wire == Wire::Busy {
             return Ok(Written::Everything);
         }
         let mut frames: Vec<Frame> = Vec::new();
-        let now = self.shared.clock.now();
         let more = self.session.gather(now, &mut frames);
         if frames.is_empty() {
             // Gathering may have found that a reader fell behind; that is an output to carry out.
@@ -308,8 +310,7 @@ impl Drive {
         self.transport.poll_recv(cx).map(Event::Incoming)
     }
 
-    fn take_in(&mut self, event: Event) -> Option<Ending> {
-        let now = self.shared.clock.now();
+    fn take_in(&mut self, now: Now, event: Event) -> Option<Ending> {
         if let Event::Incoming(Ok(incoming)) = &event {
             self.watchers.received(now.wall, incoming);
         }
@@ -396,7 +397,7 @@ impl Drive {
                     self.shared.addresses.abused(self.transport.info().peer.ip());
                 }
                 // What was answered last should arrive before the close.
-                let _ = self.write();
+                let _ = self.write(self.shared.clock.now());
                 let goodbye = self.transport.close(reason);
                 if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
                     debug!(connection = %self.session.connection(), "the peer did not answer the close");

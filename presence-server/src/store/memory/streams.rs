@@ -1,6 +1,6 @@
 //! Streams and their receivers, in memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{
@@ -18,8 +18,7 @@ use crate::store::{
 pub(super) struct Streams {
     limits: StreamLimits,
     streams: BTreeMap<RoomId, Stream>,
-    /// By who sent them and under which id. There are many, and nobody asks for them in their order.
-    sent: HashMap<(UserId, MessageId), Sent>,
+    sent: BTreeMap<(UserId, MessageId), Sent>,
     /// The ids of messages that are gone, and when they are forgotten.
     gone: VecDeque<(WallTime, UserId, MessageId)>,
     balance: Balance,
@@ -81,7 +80,7 @@ impl Streams {
         Self {
             limits,
             streams: BTreeMap::new(),
-            sent: HashMap::new(),
+            sent: BTreeMap::new(),
             gone: VecDeque::new(),
             balance: Balance::default(),
         }
