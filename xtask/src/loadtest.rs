@@ -80,6 +80,7 @@ With --url a server that runs already is used, and what it costs is not measured
 With --servers N `idle` runs N times at once, each with a server and clients of its own: more members than one
 process may have descriptors for.
 Outcomes go to reports/: one JSON file each, and report.html.
+`plots` draws docs/plots from all outcomes that are there.
 ";
 
 /// How long a server may take to listen.
@@ -100,6 +101,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let binaries = if build { build_release(&root)? } else { release_folder(&root) };
     let reports = root.join("reports");
     fs::create_dir_all(&reports)?;
+    if scenario.as_deref() == Some("plots") {
+        return plots(&root, &binaries, &reports);
+    }
     let chosen: Vec<(String, Vec<String>, &[&str])> = match scenario {
         Some(name) => {
             let known = SUITE.iter().chain(&SPEED).chain([&LONG]).find(|(known, ..)| *known == name);
@@ -155,6 +159,20 @@ fn beside_each_other(files: &[PathBuf], run: impl Fn(&Path) -> Result<bool> + Sy
         }
         Ok(good)
     })
+}
+
+/// Draws the plots of the docs.
+fn plots(root: &Path, binaries: &Path, reports: &Path) -> Result<()> {
+    let mut outcomes = Vec::new();
+    for file in fs::read_dir(reports)? {
+        outcomes.push(file?.path());
+    }
+    outcomes.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    outcomes.sort();
+    let mut command = Command::new(binaries.join("presence-load"));
+    command.arg("plots").arg("--folder").arg(root.join("docs/plots")).args(outcomes);
+    ensure!(command.status()?.success(), "the plots could not be drawn");
+    Ok(())
 }
 
 fn take(arguments: &mut Vec<String>, flag: &str) -> bool {

@@ -102,8 +102,8 @@ impl Field {
         Ok(members)
     }
 
-    /// Waits until the clients have read what their coming has caused, then lets them begin.
-    pub async fn begin(&self) {
+    /// Waits until the clients have read all there is.
+    pub async fn calm(&self) {
         loop {
             let before = self.ledger.borrow().messages;
             tokio::time::sleep(CALM).await;
@@ -111,6 +111,11 @@ impl Field {
                 break;
             }
         }
+    }
+
+    /// Waits until the clients have read what their coming has caused, then lets them begin.
+    pub async fn begin(&self) {
+        self.calm().await;
         self.start.set(self.clock.micros() + CALM.as_micros() as u64);
         self.phase.send_replace(Phase::Run);
     }

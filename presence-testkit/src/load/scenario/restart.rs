@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::Field;
 use crate::http;
 use crate::load::lean::{self, Lean, Name};
-use crate::load::ledger::{curve, latencies};
+use crate::load::ledger::{Ledger, curve, latencies};
 use crate::load::outcome::{Faults, Outcome};
 use crate::load::raw_send::thread_cpu_micros;
 use crate::view::View;
@@ -85,22 +85,27 @@ impl Restart {
         let server = field.target.metric("process_cpu_seconds_total").await? * 1e6;
         outcome.figure("server CPU per return, its start included", server / clients as f64, "µs");
         outcome.figure("the clients' CPU per return", own / clients as f64, "µs");
-        field.pass("everybody is back", 2.0).await;
-        let mut transcripts = Vec::with_capacity(back.len());
-        let mut listening = JoinSet::new();
-        for (client, transcript) in back {
-            transcripts.push((client.name.clone(), Rc::clone(&transcript)));
-            listening.spawn_local(client.listen(move |message| keep(&transcript, message)));
-        }
-        field.pass("listening to the rest", 1.0).await;
-        lean::end(listening, &mut outcome.faults)?;
-        compare(&field, &transcripts, members, &mut outcome.faults).await?;
+        // Of those who came after them, too.
+        field.calm().await;
+        lean::end(back.listening, &mut outcome.faults)?;
+        compare(&field, &back.transcripts, members, &mut outcome.faults).await?;
         Ok(outcome)
     }
 }
 
-fn keep(transcript: &Transcript, message: &[u8]) {
-    transcript.borrow_mut().push(message.to_vec());
+/// Those who are back, and go on listening.
+struct Back {
+    listening: JoinSet<anyhow::Error>,
+    transcripts: Vec<(Name, Transcript)>,
+}
+
+/// What a client does with a message.
+fn keep(transcript: &Transcript, ledger: &Ledger) -> impl FnMut(&[u8]) + 'static {
+    let (transcript, ledger) = (Rc::clone(transcript), ledger.clone());
+    move |message| {
+        transcript.borrow_mut().push(message.to_vec());
+        ledger.borrow_mut().messages += 1;
+    }
 }
 
 /// A token (RFC 7519) that proves a user for an hour.
@@ -144,33 +149,37 @@ async fn come_back(
     at_once: usize,
     listens: u64,
     outcome: &mut Outcome,
-) -> Result<Vec<(Lean, Transcript)>> {
+) -> Result<Back> {
     let gate = Arc::new(Semaphore::new(at_once));
     let mut returning = JoinSet::new();
     for name in names {
         let (gate, name, server, clock) =
             (Arc::clone(&gate), name.clone(), field.target.address, field.clock);
+        let ledger = field.ledger.clone();
         returning.spawn_local(async move {
             let _leave = gate.acquire().await?;
             let transcript = Transcript::default();
-            let client = Lean::enter(server, name, |message| keep(&transcript, message)).await?;
+            let client = Lean::enter(server, name, keep(&transcript, &ledger)).await?;
             anyhow::Ok((clock.micros(), client, transcript))
         });
     }
-    let (mut took, mut last, mut back) = (latencies(), listens, Vec::with_capacity(names.len()));
+    let mut back = Back { listening: JoinSet::new(), transcripts: Vec::with_capacity(names.len()) };
+    let (mut took, mut last) = (latencies(), listens);
     while let Some(returned) = returning.join_next().await {
         match returned? {
             Ok((at, client, transcript)) => {
                 took.saturating_record((at - listens).max(1));
                 last = last.max(at);
-                back.push((client, transcript));
+                let each = keep(&transcript, &field.ledger);
+                back.transcripts.push((client.name.clone(), transcript));
+                back.listening.spawn_local(client.listen(each));
             }
             Err(error) => outcome.faults.failure(format!("could not come back: {error:#}")),
         }
     }
     let seconds = (last - listens) as f64 / 1e6;
     outcome.figure("all have their snapshot after it listens", seconds, "s");
-    outcome.figure("returns", back.len() as f64 / seconds, "per s");
+    outcome.figure("returns", back.transcripts.len() as f64 / seconds, "per s");
     outcome.latency.push(curve("listening to snapshot", &took));
     Ok(back)
 }
