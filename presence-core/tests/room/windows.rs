@@ -372,3 +372,25 @@ fn those_who_read_everything_are_told_when_the_room_tells_less_closely_and_when_
         presence_core::room::Mode::ALL.map(presence_core::room::Mode::as_str).into();
     assert_eq!(distinct.len(), 2);
 }
+
+/// The more there are, the longer what has just been told is followed by nothing else.
+#[test]
+fn a_larger_room_tells_what_happens_in_it_less_often() {
+    let limits = Limits { large_room_users: 10, huge_room_users: 20, ..Limits::default() };
+    for (users, tick) in [(5, limits.tick), (15, limits.large_room_tick), (25, limits.huge_room_tick)] {
+        let mut node = Node::within(limits.clone());
+        let ann = node.enters("ann", "a");
+        let others = node.crowd(1, users);
+        node.advance(1_000);
+        node.reads(ann);
+        // At once, since the room was quiet; then not before the tick is over.
+        for (value, wait) in [(1, 0), (2, tick.as_millis() as u64 - 1), (2, 1)] {
+            node.tell(others[0], update(&format!(r#"{{"a":{value}}}"#)));
+            node.advance(wait);
+            let states: Vec<u64> =
+                node.reads(ann).iter().filter_map(|message| message["state"]["a"].as_u64()).collect();
+            let expected = if wait > 1 { vec![] } else { vec![value] };
+            assert_eq!(states, expected, "{users} users, after {wait} ms");
+        }
+    }
+}

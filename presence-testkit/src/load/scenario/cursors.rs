@@ -61,7 +61,7 @@ impl Heard {
         let Some(begin) = message.windows(LIST.len()).position(|window| window == LIST) else { return };
         let list = message.len() - begin - LIST.len() - END;
         let count = (list + BETWEEN) / (cursor_len + BETWEEN);
-        self.odd += u64::from((list + BETWEEN) % (cursor_len + BETWEEN) != 0);
+        self.odd += u64::from(!(list + BETWEEN).is_multiple_of(cursor_len + BETWEEN));
         let last = &mut self.newest[client];
         for index in 0..count {
             let end = begin + LIST.len() + index * (cursor_len + BETWEEN) + cursor_len - AFTER_X;

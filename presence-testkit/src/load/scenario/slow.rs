@@ -102,28 +102,10 @@ impl Slow {
         outcome.figure("p99 while all read", p99(&undisturbed), "ms");
         outcome.figure("p99 of the others while some do not", p99(&disturbed), "ms");
         outcome.figure("ratio", p99(&disturbed) / p99(&undisturbed), "");
-        outcome.figure(
-            "memory that the stalled cost",
-            (memory_after - memory_before) / 1024.0 / stalled.max(1) as f64,
-            "KiB each",
-        );
-        outcome.figure(
-            "of which in the last of that time",
-            (memory_after - memory_early) / 1024.0 / stalled.max(1) as f64,
-            "KiB each",
-        );
-        let resumptions = resumptions.borrow();
-        let worst = |of: fn(&Resumption) -> f64| resumptions.iter().map(of).fold(0.0, f64::max);
-        outcome.figure(
-            "messages before the newest state, at most",
-            worst(|resumption| resumption.stale as f64),
-            "",
-        );
-        outcome.figure(
-            "from reading again to the newest state, at most",
-            worst(|resumption| resumption.millis),
-            "ms",
-        );
+        let each = |memory: f64| memory / 1024.0 / stalled.max(1) as f64;
+        outcome.figure("memory that the stalled cost", each(memory_after - memory_before), "KiB each");
+        outcome.figure("of which in the last of that time", each(memory_after - memory_early), "KiB each");
+        tell_worst(&resumptions.borrow(), &mut outcome);
         outcome.figure(
             "snapshots because of falling behind",
             slow.iter().map(|member| member.lagged).sum::<u64>() as f64,
@@ -133,6 +115,15 @@ impl Slow {
         outcome.latency.push(curve("while some do not", &disturbed));
         Ok(outcome)
     }
+}
+
+/// Says how long the way to the newest state was for whom it was the longest.
+fn tell_worst(resumptions: &[Resumption], outcome: &mut Outcome) {
+    let worst = |of: fn(&Resumption) -> f64| resumptions.iter().map(of).fold(0.0, f64::max);
+    let (stale, millis) =
+        (worst(|resumption| resumption.stale as f64), worst(|resumption| resumption.millis));
+    outcome.figure("messages before the newest state, at most", stale, "");
+    outcome.figure("from reading again to the newest state, at most", millis, "ms");
 }
 
 /// What somebody had to read again before what is so now.
