@@ -10,8 +10,8 @@ use presence_server::config::{Asked, Task, read};
 use presence_server::{Config, Server, auth, healthcheck, logging, store};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Connections come and go in pieces of a few dozen bytes, of which this one wastes an eighth less than the system's
-/// (docs/benchmarks.md).
+/// Connections come and go in pieces of a few dozen bytes, of which this one wastes less than the system's
+/// (docs/benchmarks.md). Without huge pages, of which a small server would use a part of each.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -105,7 +105,14 @@ pub struct Session {
 #[derive(Debug)]
 enum Phase {
     /// Nobody knows who it is yet.
-    Opening { until: Timestamp, wanted: Wanted, session: SessionId, chosen_by: ChosenBy, entry: OwnEntry },
+    Opening {
+        until: Timestamp,
+        wanted: Wanted,
+        session: SessionId,
+        chosen_by: ChosenBy,
+        /// Boxed, or whoever is ready would keep room for it.
+        entry: Box<OwnEntry>,
+    },
     /// Somebody.
     Ready(Identity),
     /// It is over.
@@ -161,7 +168,7 @@ impl Session {
         let mut opened = Self {
             connection,
             default_room,
-            phase: Phase::Opening { until, wanted, session, chosen_by, entry },
+            phase: Phase::Opening { until, wanted, session, chosen_by, entry: Box::new(entry) },
             heartbeat: Heartbeat::new(now.at, silence),
             budgets: Budgets::default(),
             offences: None,
@@ -417,7 +424,8 @@ impl Session {
         let before = std::mem::replace(&mut self.phase, ready);
         self.say_connected(now, reference);
         self.beat(now);
-        if let Phase::Opening { entry: OwnEntry::Enter(since), .. } = before
+        if let Phase::Opening { entry, .. } = before
+            && let OwnEntry::Enter(since) = *entry
             && let Err(error) =
                 self.enter(self.default_room.clone(), Wish { since, ..Wish::default() }, &None)
         {

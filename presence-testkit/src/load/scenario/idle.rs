@@ -10,6 +10,9 @@ use crate::client::Kind;
 use crate::load::member::{Member, Phase};
 use crate::load::outcome::Outcome;
 
+/// Members who enter before any of them begins to answer pings. All of a large step would take longer than a ping waits.
+const ENTERING_TOGETHER: usize = 500;
+
 /// Its numbers.
 #[derive(Args, Clone, Debug)]
 pub struct Idle {
@@ -76,12 +79,14 @@ impl Idle {
         working: &mut JoinSet<Result<Member>>,
     ) -> Result<()> {
         let newcomers = members_of_rooms("idle", numbers.start, numbers.end, self.members);
-        for mut member in field.enter(newcomers).await? {
-            let mut phase = field.phase.subscribe();
-            working.spawn_local(async move {
-                member.read_during(&[Phase::Settle], &mut phase).await?;
-                Ok(member)
-            });
+        for some in newcomers.chunks(ENTERING_TOGETHER) {
+            for mut member in field.enter(some.to_vec()).await? {
+                let mut phase = field.phase.subscribe();
+                working.spawn_local(async move {
+                    member.read_during(&[Phase::Settle], &mut phase).await?;
+                    Ok(member)
+                });
+            }
         }
         Ok(())
     }
