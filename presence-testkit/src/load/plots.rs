@@ -47,13 +47,21 @@ pub fn plots(outcomes: &[Outcome]) -> Result<Vec<(&'static str, String)>> {
     Ok(plots)
 }
 
+/// What an outcome is called beside others of its scenario.
+fn title(outcome: &Outcome) -> String {
+    match outcome.value("members of a room") {
+        Some(members) => format!("{} in rooms of {members}", outcome.scenario),
+        None => outcome.scenario.clone(),
+    }
+}
+
 fn per_cpu_second(outcomes: &[Outcome]) -> Vec<(String, f64)> {
     let figures = outcomes.iter().flat_map(|outcome| outcome.figures.iter().map(move |f| (outcome, f)));
     figures
         .filter(|(_, figure)| figure.name.ends_with(PER_CPU_SECOND))
         .map(|(outcome, figure)| {
             let what = figure.name.trim_end_matches(PER_CPU_SECOND).trim();
-            (format!("{}: {what}", outcome.scenario), figure.value)
+            (format!("{}: {what}", title(outcome)), figure.value)
         })
         .collect()
 }
@@ -64,7 +72,7 @@ fn latencies(outcomes: &[Outcome]) -> Vec<Line> {
         .filter(|(_, curve)| curve.points.iter().any(|(_, millis)| *millis > 0.0))
         .map(|(outcome, curve)| {
             let points = curve.points.iter().map(|(percentile, millis)| (nines(*percentile), *millis));
-            (format!("{}: {}", outcome.scenario, curve.name), points.collect())
+            (format!("{}: {}", title(outcome), curve.name), points.collect())
         })
         .collect()
 }
@@ -139,7 +147,7 @@ where
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE.mix(0.8))
             .draw()
             .map_err(drawing)?;
