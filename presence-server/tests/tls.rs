@@ -51,8 +51,19 @@ async fn a_hang_up_brings_the_new_certificate_and_ends_nobody() -> Result<()> {
     Ok(())
 }
 
+/// Whether hang-ups are ignored by whoever has started the tests, as `nohup` has it; what they start inherits that.
+fn hang_ups_are_ignored() -> Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    Ok(u64::from_str_radix(ignored.unwrap_or("0").trim(), 16)? & 1 == 1)
+}
+
 #[tokio::test]
 async fn without_tls_a_hang_up_is_what_it_is_to_any_program() -> Result<()> {
+    if hang_ups_are_ignored()? {
+        eprintln!("not tried: hang-ups are ignored here");
+        return Ok(());
+    }
     let process = start("http", &[])?;
     process.signal("HUP")?;
     let ended = process.ended().await?;

@@ -17,7 +17,11 @@ pub struct Found {
 pub const fn within(bug: Bug) -> u64 {
     match bug {
         // These take two accidents at the same time, or tight limits.
-        Bug::GraceWhileStopping | Bug::LaggedUntold | Bug::LifeIsProgress | Bug::DroppedUntold => 150,
+        Bug::GraceWhileStopping
+        | Bug::LaggedUntold
+        | Bug::LifeIsProgress
+        | Bug::RedeliveryForEver
+        | Bug::DroppedUntold => 150,
         _ => 40,
     }
 }
