@@ -89,7 +89,7 @@ impl Shard {
     fn audit_room(&mut self, now: Timestamp, key: RoomKey) {
         let Some(desk) = self.desks.get_mut(key.index()).and_then(Option::as_mut) else { return };
         let mut breaches = Breaches::default();
-        if desk.room_mut().audit(&mut breaches) {
+        if desk.audit(&mut breaches) {
             self.tally.drift += 1;
         }
         let timed = self.frozen.is_none().then_some(now);

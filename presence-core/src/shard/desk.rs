@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::input::{Entry, RoomKey, RoomReading, ShardOutput};
 use super::tally::Tally;
 use super::windows::{Line, Windows};
+use crate::audit::Breaches;
 use crate::error::{CommandError, ErrorCode};
 use crate::frame::{Frame, Message};
 use crate::id::{Generation, SessionId, UserId};
@@ -97,6 +98,16 @@ impl Desk {
     pub(super) fn room_mut(&mut self) -> &mut Room {
         self.reading = None;
         &mut self.room
+    }
+
+    /// Looks at everything in the room. Says whether what clients compare with had to be mended; if not, what was said of
+    /// the room may be said again.
+    pub(super) fn audit(&mut self, breaches: &mut Breaches) -> bool {
+        let mended = self.room.audit(breaches);
+        if mended {
+            self.reading = None;
+        }
+        mended
     }
 
     pub(super) fn into_room(self) -> Room {

@@ -172,6 +172,9 @@ fn whoever_asks_from_outside_shares_an_answer_until_something_changes_or_it_is_a
     let ann = node.enters("ann", "a");
     let first = node.body();
     assert_eq!(node.body().as_ptr(), first.as_ptr());
+    // To look whether all is well changes nothing.
+    node.shard.audit(node.clock(), 100);
+    assert_eq!(node.body().as_ptr(), first.as_ptr());
     node.millis += 999;
     assert_eq!(node.body().as_ptr(), first.as_ptr());
     node.millis += 1;
