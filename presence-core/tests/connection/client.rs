@@ -42,6 +42,15 @@ impl Client {
         client
     }
 
+    /// As `ann`, who is well and receives a stream in which there is nothing yet.
+    pub(crate) fn ann_receiving(limits: Limits) -> (Self, Stream) {
+        let mut client = Self::ann_within(limits);
+        client.session.handle_pong(client.now());
+        let stream = Stream::of("doc", 0);
+        client.gets_of_streams(stream.opened(0));
+        (client, stream)
+    }
+
     /// As `ann`, whose token lets her enter these rooms for ten minutes.
     pub(crate) fn ann_in(rooms: &[&str]) -> Self {
         let proof = Proof::Token(Box::new(grant("ann", rooms, 600_000)));

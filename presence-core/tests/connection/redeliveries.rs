@@ -40,10 +40,7 @@ fn m5_time_runs_for_what_is_not_acknowledged_and_for_nothing_else() {
 #[test]
 fn m5_what_is_due_again_takes_nothing_along_that_is_not() {
     let limits = Limits { redelivery: Duration::from_millis(500), redeliveries_max: 2, ..Limits::default() };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     let writes = |client: &mut Client, millis: u64| {
         client.millis = millis;
         stream.grows(None);
@@ -76,10 +73,7 @@ fn m5_what_goes_again_goes_in_pieces_too() {
         heartbeat: Duration::from_secs(60),
         ..Limits::default()
     };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     (0..100).for_each(|_| stream.grows(None));
     let gather = |client: &mut Client| {
         let mut frames = Vec::new();
@@ -98,10 +92,7 @@ fn m5_what_goes_again_goes_in_pieces_too() {
 #[test]
 fn m5_what_goes_again_comes_from_the_store_page_by_page_if_only_that_has_it() {
     let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     (0..4).for_each(|_| stream.grows(None));
     client.reads();
     client.wants();
@@ -128,10 +119,7 @@ fn m5_what_goes_again_comes_from_the_store_page_by_page_if_only_that_has_it() {
 fn m5_of_many_writes_neighbours_are_waited_for_together() {
     for (writes, first, goes) in [(16, 501, 1), (17, 502, 2)] {
         let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
-        let mut client = Client::ann_within(limits);
-        client.session.handle_pong(client.now());
-        let stream = Stream::of("doc", 0);
-        client.gets_of_streams(stream.opened(0));
+        let (mut client, stream) = Client::ann_receiving(limits);
         for millis in 1..=writes {
             client.millis = millis;
             stream.grows(None);
@@ -148,10 +136,7 @@ fn m5_of_many_writes_neighbours_are_waited_for_together() {
 #[test]
 fn m5_many_writes_go_again_as_often_as_few() {
     let limits = Limits { redelivery: Duration::from_millis(500), redeliveries_max: 2, ..Limits::default() };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     stream.grows(None);
     client.reads();
     client.waits_until(500);
@@ -173,10 +158,7 @@ fn m5_many_writes_go_again_as_often_as_few() {
 #[test]
 fn m5_what_arrives_when_it_is_about_to_go_again_holds_up_nothing_that_follows() {
     let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     stream.grows(None);
     client.reads();
     client.waits_until(500);

@@ -157,10 +157,7 @@ fn a_sync_skips_nothing_that_a_connection_has_yet_to_be_sent() {
 fn m9_what_was_to_go_again_when_a_sync_came_goes_once() {
     for (has, goes) in [(3, [1, 2, 3].as_slice()), (1, &[2, 3]), (0, &[1, 2, 3])] {
         let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
-        let mut client = Client::ann_within(limits);
-        client.session.handle_pong(client.now());
-        let stream = Stream::of("doc", 0);
-        client.gets_of_streams(stream.opened(0));
+        let (mut client, stream) = Client::ann_receiving(limits);
         (0..3).for_each(|_| stream.grows(None));
         client.reads();
         if has == 1 {
@@ -211,10 +208,7 @@ fn m9_after_a_sync_nothing_comes_as_new_that_was_sent_or_told() {
 #[test]
 fn m5_what_is_waited_for_when_a_sync_comes_is_waited_for_after_it() {
     let limits = Limits { redelivery: Duration::from_millis(500), ..Limits::default() };
-    let mut client = Client::ann_within(limits);
-    client.session.handle_pong(client.now());
-    let stream = Stream::of("doc", 0);
-    client.gets_of_streams(stream.opened(0));
+    let (mut client, stream) = Client::ann_receiving(limits);
     for millis in [10, 20, 30] {
         client.millis = millis;
         stream.grows(None);
