@@ -21,16 +21,12 @@ pub fn thread_cpu_micros() -> f64 {
     spent.tv_sec as f64 * 1e6 + spent.tv_nsec as f64 / 1e3
 }
 
-/// CPU microseconds of one `send()` of `bytes` to each of `peers`, `bursts` times a second. The peers sleep until something
-/// comes, as those of a server do.
-///
-/// # Errors
-/// If there are no sockets.
-pub fn cost_in_bursts(bytes: usize, peers: usize, bursts: f64) -> Result<f64> {
+/// Connected sockets, both ends of each, that do not wait.
+fn pairs(count: usize) -> Result<(Vec<TcpStream>, Vec<TcpStream>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let (mut writers, mut readers) = (Vec::new(), Vec::new());
-    for _ in 0..peers {
+    for _ in 0..count {
         writers.push(TcpStream::connect(address)?);
         readers.push(listener.accept()?.0);
     }
@@ -38,6 +34,16 @@ pub fn cost_in_bursts(bytes: usize, peers: usize, bursts: f64) -> Result<f64> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
     }
+    Ok((writers, readers))
+}
+
+/// CPU microseconds of one `send()` of `bytes` to each of `peers`, `bursts` times a second. The peers sleep until something
+/// comes, as those of a server do.
+///
+/// # Errors
+/// If there are no sockets.
+pub fn cost_in_bursts(bytes: usize, peers: usize, bursts: f64) -> Result<f64> {
+    let (mut writers, readers) = pairs(peers)?;
     let reading = std::thread::spawn(move || sleep_and_read(readers));
     let payload = vec![b'x'; bytes.max(1)];
     let (began, cpu) = (Instant::now(), thread_cpu_micros());
@@ -84,18 +90,7 @@ fn sleep_and_read(readers: Vec<TcpStream>) -> Result<()> {
 /// # Errors
 /// If there are no sockets.
 pub fn cost(bytes: usize) -> Result<f64> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let mut writers = Vec::new();
-    let mut readers = Vec::new();
-    for _ in 0..SOCKETS {
-        writers.push(TcpStream::connect(address)?);
-        readers.push(listener.accept()?.0);
-    }
-    for stream in writers.iter().chain(&readers) {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-    }
+    let (mut writers, readers) = pairs(SOCKETS)?;
     let draining = std::thread::spawn(move || drain(readers));
     let payload = vec![b'x'; bytes.max(1)];
     let (began, cpu) = (Instant::now(), thread_cpu_micros());

@@ -11,8 +11,18 @@ use crate::chaos::stage::{ENTERING, Given, Outcome, Stage};
 use crate::proxy::{Proxy, Way};
 
 /// Whether a tab goes through the proxy: every other one.
-pub(super) const fn is_far(tab: u32) -> bool {
+const fn is_far(tab: u32) -> bool {
     tab % 2 == 1
+}
+
+/// The usual crowd, half of which goes through a proxy.
+pub(super) async fn set_with_proxy(given: &Given) -> Result<(Stage, Proxy)> {
+    let mut site = Site::new(&given.server, TIMES, &[])?;
+    site.start().await?;
+    let proxy = Proxy::to(site.address).await?;
+    let (near, far) = (site.address, proxy.address());
+    let route: Route = Box::new(move |tab| (if is_far(tab) { far } else { near }, None));
+    Ok((Stage::set(given, site, USUAL, &route).await?, proxy))
 }
 
 /// What is cut, and for how many seconds: less than it takes to notice and let go, and more.
@@ -24,12 +34,7 @@ const CUTS: [(Option<Way>, f64); 4] =
 /// # Errors
 /// If it cannot be run.
 pub(super) async fn run(given: &Given) -> Result<Outcome> {
-    let mut site = Site::new(&given.server, TIMES, &[])?;
-    site.start().await?;
-    let proxy = Proxy::to(site.address).await?;
-    let (near, far) = (site.address, proxy.address());
-    let route: Route = Box::new(move |tab| (if is_far(tab) { far } else { near }, None));
-    let mut stage = Stage::set(given, site, USUAL, &route).await?;
+    let (mut stage, proxy) = set_with_proxy(given).await?;
     let (tabs, residents) = (stage.crowd.tabs(is_far), stage.crowd.residents(is_far));
     for (way, seconds) in CUTS {
         stage.pass_between(1.0, 2.0).await;

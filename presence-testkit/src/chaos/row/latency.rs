@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::cut::is_far;
+use super::cut::set_with_proxy;
 use super::kill::ended;
-use crate::chaos::crowd::{Route, USUAL};
-use crate::chaos::site::{Site, TIMES};
-use crate::chaos::stage::{Given, Outcome, Stage};
-use crate::proxy::Proxy;
+use crate::chaos::stage::{Given, Outcome};
 
 /// Milliseconds each way.
 const DELAY: (u64, u64) = (50, 300);
@@ -22,12 +19,7 @@ const LONG: f64 = 15.0;
 /// # Errors
 /// If it cannot be run.
 pub(super) async fn run(given: &Given) -> Result<Outcome> {
-    let mut site = Site::new(&given.server, TIMES, &[])?;
-    site.start().await?;
-    let proxy = Proxy::to(site.address).await?;
-    let (near, far) = (site.address, proxy.address());
-    let route: Route = Box::new(move |tab| (if is_far(tab) { far } else { near }, None));
-    let mut stage = Stage::set(given, site, USUAL, &route).await?;
+    let (mut stage, proxy) = set_with_proxy(given).await?;
     stage.pass(1.0).await;
     let (least, most) = DELAY;
     let fault = proxy.delay(Duration::from_millis(least), Duration::from_millis(most));
