@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use presence_server::config::{Config, Secret};
 use presence_server::metrics::Metrics;
 use ring::hmac;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 const SECRET: &str = "a secret that everybody knows, for fuzzing";
 
@@ -36,9 +38,16 @@ fn signature(signed: &str) -> String {
     URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()))
 }
 
-fn read(part: &str) -> Value {
+/// A part of a token. A member that nobody asks for may have any value that JSON can write down, also a number that no
+/// computer holds.
+fn read(part: &str) -> impl Fn(&str) -> Value {
     let bytes = URL_SAFE_NO_PAD.decode(part).expect("what was accepted is base64");
-    serde_json::from_slice(&bytes).expect("what was accepted is JSON")
+    let members: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(&bytes).expect("what was accepted is JSON");
+    move |name| match members.get(name) {
+        Some(member) => serde_json::from_str(member.get()).expect("what was accepted can be read"),
+        None => Value::Null,
+    }
 }
 
 /// What must be true of a token that was accepted.
@@ -51,15 +60,15 @@ fn check(token: &str, grant: &Grant, strict: bool) {
     };
     assert_eq!(given, signature(&format!("{header}.{claims}")), "it is not signed");
     let (header, claims) = (read(header), read(claims));
-    assert_eq!(header["alg"], "HS256");
-    assert!(header["crit"].is_null());
-    assert_eq!(claims["sub"], grant.user().as_str());
+    assert_eq!(header("alg"), "HS256");
+    assert!(header("crit").is_null());
+    assert_eq!(claims("sub"), grant.user().as_str());
     assert!(grant.user().as_str().starts_with('a'));
     let now = CLOCK.now().wall.as_unix_millis();
     assert!(grant.expires.as_unix_millis() > now - 6_000, "it has expired");
     for since in ["nbf", "iat"] {
         assert!(
-            claims[since].as_f64().is_none_or(|since| since * 1_000.0 <= (now + 6_000) as f64),
+            claims(since).as_f64().is_none_or(|since| since * 1_000.0 <= (now + 6_000) as f64),
             "{since}"
         );
     }
@@ -68,7 +77,7 @@ fn check(token: &str, grant: &Grant, strict: bool) {
             Value::Array(all) => all.iter().any(|one| one == name),
             one => one == name,
         };
-        assert!(names(&claims["aud"], "aud") && names(&claims["iss"], "iss"));
+        assert!(names(&claims("aud"), "aud") && names(&claims("iss"), "iss"));
     }
 }
 
