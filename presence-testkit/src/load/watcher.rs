@@ -2,18 +2,21 @@
 //! once: who gets the same bytes as somebody before has seen the same window.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::client::{Kind, Received, Wire};
+use super::lean::{Lean, Name, framed, number_after};
 use crate::window::WindowView;
 use crate::wire::{RoomPresence, ServerMessage, WindowShown};
 
-/// So much of a text tells it from most others.
+/// What begins a window.
+const WINDOW: &[u8] = b"{\"type\":\"presence:window\"";
+
+/// So much of a message has version and place of a window, and tells a reader what else it is.
 const HEAD_BYTES: usize = 192;
 
 /// Texts that are kept to be compared with; then it begins anew.
@@ -22,7 +25,9 @@ const TEXTS_MAX: usize = 4_096;
 /// What all clients have been shown.
 #[derive(Debug, Default)]
 pub struct Gallery {
-    texts: HashMap<Box<str>, Known>,
+    /// By the version and the first row that they name.
+    texts: HashMap<(u64, u64), Vec<Known>>,
+    kept: usize,
     /// Each window once, in the order in which it was first seen, while they are collected.
     collected: Option<Vec<Rc<WindowShown>>>,
     /// How many windows were received, and their bytes.
@@ -33,7 +38,7 @@ pub struct Gallery {
 
 #[derive(Debug)]
 struct Known {
-    text: String,
+    text: Box<[u8]>,
     shown: Rc<WindowShown>,
 }
 
@@ -52,27 +57,36 @@ impl Gallery {
     }
 
     /// The window that a text is; `None` if it is something else.
-    fn look(&mut self, text: String) -> Result<Option<Rc<WindowShown>>> {
-        let head = text.char_indices().nth(HEAD_BYTES).map_or(text.as_str(), |(end, _)| &text[..end]);
-        let known = self.texts.get(head).filter(|known| known.text == text);
-        if let Some(shown) = known.map(|known| Rc::clone(&known.shown)) {
+    fn look(&mut self, text: &[u8]) -> Result<Option<Rc<WindowShown>>> {
+        let head = &text[..text.len().min(HEAD_BYTES)];
+        let place = text.starts_with(WINDOW).then(|| {
+            let number = |key: &[u8]| number_after(head, key).unwrap_or(u64::MAX);
+            (number(b"\"version\":"), number(b"\"from\":"))
+        });
+        let alike = place.and_then(|place| self.texts.get(&place));
+        if let Some(known) = alike.into_iter().flatten().find(|known| *known.text == *text) {
+            let shown = Rc::clone(&known.shown);
             self.note(text.len());
             return Ok(Some(shown));
         }
-        let message = ServerMessage::parse(&text).with_context(|| head.to_owned())?;
-        let shown = match message {
+        let message = std::str::from_utf8(text).context("a text that is no text").and_then(|text| {
+            ServerMessage::parse(text).with_context(|| String::from_utf8_lossy(head).into_owned())
+        });
+        let shown = match message? {
             ServerMessage::Window(shown) => Rc::new(shown),
             ServerMessage::Error(refusal) => bail!("{} {}", refusal.code, refusal.message),
             _ => return Ok(None),
         };
         self.note(text.len());
         // An answer to one is seen by nobody else.
-        if shown.reference.is_none() {
-            if self.texts.len() >= TEXTS_MAX {
+        if let Some(place) = place.filter(|_| shown.reference.is_none()) {
+            if self.kept >= TEXTS_MAX {
                 self.texts.clear();
+                self.kept = 0;
             }
-            let known = Known { text: text.clone(), shown: Rc::clone(&shown) };
-            self.texts.insert(head.into(), known);
+            self.kept += 1;
+            let known = Known { text: text.into(), shown: Rc::clone(&shown) };
+            self.texts.entry(place).or_default().push(known);
             if let Some(collected) = &mut self.collected {
                 collected.push(Rc::clone(&shown));
             }
@@ -86,16 +100,15 @@ impl Gallery {
     }
 }
 
-/// A client that watches a window whenever it is in the room.
+/// A client over WebSocket that watches a window whenever it is in the room.
 #[derive(Debug)]
 pub struct Watcher {
-    /// Its user.
-    pub user: String,
-    room: String,
+    wire: Lean,
     from: usize,
     count: usize,
-    wire: Wire,
     gallery: SharedGallery,
+    /// Came with what was asked for last.
+    coming: VecDeque<Rc<WindowShown>>,
     rows: Option<Rc<WindowShown>>,
     latest: Option<Rc<WindowShown>>,
 }
@@ -106,55 +119,66 @@ impl Watcher {
     /// # Errors
     /// If the server does not let it.
     pub async fn connect(
-        kind: Kind,
         server: SocketAddr,
         user: String,
         room: &str,
         (from, count): (usize, usize),
         gallery: &SharedGallery,
     ) -> Result<Self> {
-        let query = format!("?user_id={user}&session_id=tab");
-        let wire = Wire::connect(kind, server, &query, &[], None).await?;
-        let (room, gallery) = (room.to_owned(), Rc::clone(gallery));
-        Ok(Self { user, room, from, count, wire, gallery, rows: None, latest: None })
+        let wire = Lean::connect(server, Name { user, room: room.to_owned(), token: None }).await?;
+        let (gallery, coming) = (Rc::clone(gallery), VecDeque::new());
+        Ok(Self { wire, from, count, gallery, coming, rows: None, latest: None })
+    }
+
+    /// Its user.
+    pub fn user(&self) -> &str {
+        &self.wire.name.user
     }
 
     /// Asks to enter the room with its window.
     ///
     /// # Errors
     /// If the connection is gone.
-    pub async fn join(&mut self, reference: u64) -> Result<()> {
+    pub fn join(&self, reference: u64) -> Result<()> {
         let window = json!({"from": self.from, "count": self.count});
-        let join = json!({"type": "presence:join", "room": self.room, "window": window, "ref": reference});
-        self.wire.send_text(&join.to_string()).await
+        let room = &self.wire.name.room;
+        self.say(&json!({"type": "presence:join", "room": room, "window": window, "ref": reference}))
     }
 
     /// Leaves the room.
     ///
     /// # Errors
     /// If the connection is gone.
-    pub async fn leave(&mut self) -> Result<()> {
-        let leave = json!({"type": "presence:leave", "room": self.room});
-        self.wire.send_text(&leave.to_string()).await
+    pub fn leave(&self) -> Result<()> {
+        self.say(&json!({"type": "presence:leave", "room": self.wire.name.room}))
     }
 
-    /// The next window that it is shown.
+    fn say(&self, message: &Value) -> Result<()> {
+        let said = self.wire.voice().say(&framed(&message.to_string()));
+        said.with_context(|| self.user().to_owned())
+    }
+
+    /// The next window that it is shown. Cancel-safe.
     ///
     /// # Errors
     /// If the connection is gone, or something is refused.
     pub async fn shown(&mut self) -> Result<Rc<WindowShown>> {
         loop {
-            let text = match self.wire.recv().await? {
-                Received::Text(text) => text,
-                Received::Closed(code) => bail!("{}: the server closed with {code:?}", self.user),
-            };
-            let looked = self.gallery.borrow_mut().look(text);
-            let Some(shown) = looked.with_context(|| self.user.clone())? else { continue };
-            if shown.users.is_some() {
-                self.rows = Some(Rc::clone(&shown));
+            if let Some(shown) = self.coming.pop_front() {
+                if shown.users.is_some() {
+                    self.rows = Some(Rc::clone(&shown));
+                }
+                self.latest = Some(Rc::clone(&shown));
+                return Ok(shown);
             }
-            self.latest = Some(Rc::clone(&shown));
-            return Ok(shown);
+            let (gallery, coming) = (&self.gallery, &mut self.coming);
+            let mut looked = Ok(());
+            let received = self.wire.receive(|text| match gallery.borrow_mut().look(text) {
+                Ok(shown) => coming.extend(shown),
+                Err(error) => looked = Err(error),
+            });
+            received.await?;
+            looked.with_context(|| self.user().to_owned())?;
         }
     }
 

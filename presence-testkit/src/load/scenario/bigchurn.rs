@@ -173,7 +173,7 @@ impl Bigchurn {
             working.spawn_local(async move {
                 let at_door = door.acquire().await?;
                 let address = field.target.address;
-                let watcher = Watcher::connect(field.kind, address, user, ROOM, window, &gallery).await?;
+                let watcher = Watcher::connect(address, user, ROOM, window, &gallery).await?;
                 drop(at_door);
                 Client { watcher, inside: None, awaited: None, ordered }.work(field, shared, inside).await
             });
@@ -259,7 +259,7 @@ impl Client {
     ) -> Result<Option<Watcher>> {
         let mut phase = field.phase.subscribe();
         if inside {
-            self.watcher.join(0).await?;
+            self.watcher.join(0)?;
             while !Watcher::is_answer(&*self.watcher.shown().await?, 0) {}
             self.inside = Some(0);
         }
@@ -267,7 +267,7 @@ impl Client {
         while *phase.borrow_and_update() != Phase::End {
             tokio::select! {
                 _ = phase.changed() => {}
-                Some(number) = self.ordered.recv() => self.obey(number, &shared).await?,
+                Some(number) = self.ordered.recv() => self.obey(number, &shared)?,
                 shown = self.watcher.shown() => {
                     field.ledger.borrow_mut().messages += 1;
                     self.look(&*shown?, field.clock.micros(), &mut shared.borrow_mut());
@@ -277,15 +277,15 @@ impl Client {
         Ok(self.inside.is_some().then_some(self.watcher))
     }
 
-    async fn obey(&mut self, number: usize, shared: &RefCell<Shared>) -> Result<()> {
+    fn obey(&mut self, number: usize, shared: &RefCell<Shared>) -> Result<()> {
         let comes = shared.borrow().changes[number].comes;
         if comes {
             // 0 is what those who were there first have.
             self.awaited = Some(number as u64 + 1);
-            self.watcher.join(number as u64 + 1).await
+            self.watcher.join(number as u64 + 1)
         } else {
             (self.inside, self.awaited) = (None, None);
-            self.watcher.leave().await
+            self.watcher.leave()
         }
     }
 
@@ -323,7 +323,7 @@ async fn compare(
             Ok(Some(watcher)) => {
                 inside += 1;
                 if let Some(difference) = watcher.difference(truth) {
-                    faults.wrong(format!("{}: {difference}", watcher.user));
+                    faults.wrong(format!("{}: {difference}", watcher.user()));
                 }
             }
             Ok(None) => {}

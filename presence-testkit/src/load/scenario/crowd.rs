@@ -79,9 +79,8 @@ impl Crowd {
                 let at_door = door.acquire().await?;
                 let arrived = field.clock.micros();
                 let address = field.target.address;
-                let mut watcher =
-                    Watcher::connect(field.kind, address, user, ROOM, (0, rows), &gallery).await?;
-                watcher.join(number as u64).await?;
+                let mut watcher = Watcher::connect(address, user, ROOM, (0, rows), &gallery).await?;
+                watcher.join(number as u64)?;
                 let shown = watcher.shown().await?;
                 drop(at_door);
                 let took = field.clock.micros() - arrived;
@@ -99,7 +98,7 @@ impl Crowd {
             match came? {
                 Ok(watcher) => {
                     if let Some(difference) = watcher.difference(&truth) {
-                        outcome.faults.wrong(format!("{}: {difference}", watcher.user));
+                        outcome.faults.wrong(format!("{}: {difference}", watcher.user()));
                     }
                 }
                 Err(error) => outcome.faults.failure(format!("{error:#}")),
