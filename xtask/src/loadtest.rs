@@ -65,7 +65,7 @@ const SMALL_FEED: &[&str] = &["--feed-bytes-max", "262144"];
 const ONE_FRIEND: &[&str] = &["--trusted-proxies", "127.0.0.1"];
 
 const HELP: &str = "\
-cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--servers N] [--no-build]
+cargo xtask loadtest [SCENARIO] [NUMBERS…] [--url HOST:PORT] [--servers N] [--times N] [--no-build]
 
 Without a scenario all of them run, with their defaults: fanout idle idle-sse churn bigroom crowd
 bigchurn storm slow messages rename attack.
@@ -79,6 +79,7 @@ Clients are connected by WebSocket; with -sse behind its name (fanout-sse) a sce
 With --url a server that runs already is used, and what it costs is not measured.
 With --servers N `idle` runs N times at once, each with a server and clients of its own: more members than one
 process may have descriptors for.
+With --times N each scenario runs N times, and the outcome is the median of each number.
 Outcomes go to reports/: one JSON file each, and report.html.
 `plots` draws docs/plots from all outcomes that are there.
 ";
@@ -90,7 +91,9 @@ const STARTING: Duration = Duration::from_secs(10);
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut numbers = arguments.to_vec();
     let url = take_value(&mut numbers, "--url")?;
-    let servers = take_value(&mut numbers, "--servers")?.map_or(Ok(1), |count| count.parse::<usize>())?;
+    let count = |value: Option<String>| value.map_or(Ok(1), |count| count.parse::<usize>());
+    let servers = count(take_value(&mut numbers, "--servers")?).context("--servers wants a number")?;
+    let times = count(take_value(&mut numbers, "--times")?).context("--times wants a number")?;
     let build = !take(&mut numbers, "--no-build");
     let scenario = numbers.first().filter(|first| !first.starts_with('-')).cloned();
     if scenario.is_none() && (take(&mut numbers, "--help") || take(&mut numbers, "-h")) {
@@ -131,8 +134,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             0 | 1 => vec![reports.join(format!("{name}.json"))],
             _ => (1..=servers).map(|number| reports.join(format!("{name}-{number}.json"))).collect(),
         };
-        if !beside_each_other(&files, |file| one(&binaries, &name, &numbers, settings, url.as_deref(), file))?
-        {
+        let run = |file: &Path| one(&binaries, &name, &numbers, settings, url.as_deref(), file);
+        if !beside_each_other(&files, |file| repeatedly(&binaries, times, file, run))? {
             bad.push(name);
         }
         outcomes.extend(files);
@@ -159,6 +162,27 @@ fn beside_each_other(files: &[PathBuf], run: impl Fn(&Path) -> Result<bool> + Sy
         }
         Ok(good)
     })
+}
+
+/// Runs a scenario so many times, and makes one outcome of them.
+fn repeatedly(
+    binaries: &Path,
+    times: usize,
+    outcome: &Path,
+    run: impl Fn(&Path) -> Result<bool>,
+) -> Result<bool> {
+    if times <= 1 {
+        return run(outcome);
+    }
+    let folder = outcome.with_extension("runs");
+    fs::create_dir_all(&folder)?;
+    let runs: Vec<PathBuf> = (1..=times).map(|number| folder.join(format!("{number}.json"))).collect();
+    for file in &runs {
+        run(file)?;
+    }
+    let load = binaries.join("presence-load");
+    let status = Command::new(load).arg("median").arg("--out").arg(outcome).args(&runs).status()?;
+    Ok(status.success())
 }
 
 /// Draws the plots of the docs.

@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use presence_testkit::client::Kind;
 use presence_testkit::load::outcome::Outcome;
-use presence_testkit::load::plots;
 use presence_testkit::load::process::Target;
 use presence_testkit::load::report;
 use presence_testkit::load::scenario::{
     acks, attack, bigchurn, churn, crowd, cursors, fanout, idle, messages, rename, restart, run, slow,
     snapshot, soak, storm, unbatched,
 };
+use presence_testkit::load::{median, plots};
 
 /// Many clients, which count and measure what they receive.
 #[derive(Parser)]
@@ -114,6 +114,14 @@ enum Command {
         /// The outcomes.
         outcomes: Vec<PathBuf>,
     },
+    /// Makes one outcome of several runs of the same.
+    Median {
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// The runs.
+        runs: Vec<PathBuf>,
+    },
     /// Draws plots of several outcomes.
     Plots {
         /// The folder to put them into.
@@ -172,6 +180,12 @@ fn work(arguments: Arguments) -> Result<bool> {
         Command::Report { html, outcomes } => {
             fs::write(&html, report::page(&read(&outcomes)?)?)?;
             return Ok(true);
+        }
+        Command::Median { out, runs } => {
+            let outcome = median::of(&read(&runs)?).context("no run is given")?;
+            print!("{}", report::table(&outcome));
+            fs::write(&out, serde_json::to_vec_pretty(&outcome)?)?;
+            return Ok(outcome.faults.none());
         }
         Command::Plots { folder, outcomes } => {
             fs::create_dir_all(&folder)?;

@@ -6,6 +6,7 @@
 pub mod hostile;
 pub mod lean;
 pub mod ledger;
+pub mod median;
 pub mod member;
 pub mod outcome;
 pub mod pace;

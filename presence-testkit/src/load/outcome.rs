@@ -30,6 +30,9 @@ pub struct Figure {
     pub value: f64,
     /// In what.
     pub unit: String,
+    /// The least and the most of several runs, of which it is the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<(f64, f64)>,
 }
 
 /// A distribution.
@@ -101,6 +104,19 @@ impl Faults {
         self.explain(why);
     }
 
+    /// What went wrong in either of two runs.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.missing += other.missing;
+        self.repeated += other.repeated;
+        self.wrong_views += other.wrong_views;
+        self.failed += other.failed;
+        self.violations += other.violations;
+        self.merged += other.merged;
+        other.reasons.iter().for_each(|reason| self.explain(reason.clone()));
+        self
+    }
+
     /// Adds what the server has found wrong with itself.
     pub fn violated(&mut self, found: &[(String, f64)]) {
         for (metric, count) in found {
@@ -119,7 +135,7 @@ impl Faults {
 impl Outcome {
     /// Adds a number.
     pub fn figure(&mut self, name: &str, value: f64, unit: &str) {
-        self.figures.push(Figure { name: name.to_owned(), value, unit: unit.to_owned() });
+        self.figures.push(Figure { name: name.to_owned(), value, unit: unit.to_owned(), spread: None });
     }
 
     /// A number by its name.

@@ -25,7 +25,10 @@ const RESOURCES: [Resource; 3] = [
 pub fn table(outcome: &Outcome) -> String {
     let mut text = format!("\n{}: {}\n", outcome.scenario, outcome.parameters);
     for figure in &outcome.figures {
-        let _ = writeln!(text, "  {:<48} {:>14.2} {}", figure.name, figure.value, figure.unit);
+        let spread = figure.spread.map(|(low, high)| format!("  ({low:.2} to {high:.2})"));
+        let (name, value, unit, spread) =
+            (&figure.name, figure.value, &figure.unit, spread.unwrap_or_default());
+        let _ = writeln!(text, "  {name:<48} {value:>14.2} {unit}{spread}");
     }
     for curve in &outcome.latency {
         let shown: Vec<String> = curve
