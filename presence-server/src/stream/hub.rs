@@ -20,13 +20,13 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, error};
 
 use super::absence::Absence;
+use super::connected::Connections;
 use super::line::Line;
 use super::missed::Asked;
 use super::publish::Done;
 use super::seats::{Seats, Why};
 use super::{Inbound, Who, World, told};
 use crate::audit;
-use crate::connection::mailbox::Mailbox;
 
 /// Inputs that are taken in before anything else is looked at.
 const BATCH: usize = 256;
@@ -43,7 +43,7 @@ pub(super) struct Hub {
     pub(super) world: World,
     inputs: mpsc::Receiver<Inbound>,
     /// Every connection; to find those of one user as well.
-    pub(super) connections: BTreeMap<Who, Connected>,
+    pub(super) connections: Connections,
     /// Those that somebody listens to, or that have news. An inbox is there once it has had a message, see
     /// [`open_inbox`](Self::open_inbox).
     pub(super) streams: HashMap<RoomId, Seats>,
@@ -71,13 +71,6 @@ struct Written {
     result: Result<Standing, StoreError>,
 }
 
-/// A connection with a user.
-pub(super) struct Connected {
-    pub(super) mailbox: Arc<Mailbox>,
-    /// Which of the hub's streams it has a seat in.
-    pub(super) rooms: Vec<RoomId>,
-}
-
 impl Hub {
     pub(super) fn new(world: World, inputs: mpsc::Receiver<Inbound>) -> Self {
         let opening = world.clock.now().at + world.limits.grace;
@@ -85,7 +78,7 @@ impl Hub {
         Self {
             world,
             inputs,
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             streams: HashMap::new(),
             line: Line::new(),
             dirty: BTreeMap::new(),
@@ -231,8 +224,10 @@ impl Hub {
         self.write_cursors(ACKS_AT_ONCE);
         while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
             let Some((_, room, user)) = self.ends.pop_first() else { break };
-            let listening =
-                self.streams.get(&room).is_some_and(|seats| seats.of_user(&user).next().is_some());
+            let listening = self
+                .streams
+                .get(&room)
+                .is_some_and(|seats| seats.among(self.connections.of(&user)).next().is_some());
             if !listening {
                 self.end(&room, &user);
             }

@@ -7,6 +7,7 @@
 
 mod absence;
 mod arrival;
+mod connected;
 mod fetch;
 mod hub;
 mod line;

@@ -67,7 +67,7 @@ impl Hub {
         self.open_inbox(&room);
         let mut right = publish.standing;
         let seats = self.streams.get(&room);
-        if seats.is_some_and(|seats| seats.of_user(&sender).next().is_some()) {
+        if seats.is_some_and(|seats| seats.among(self.connections.of(&sender)).next().is_some()) {
             right = Right::Sure;
         }
         self.ask_for_strangers(&room);

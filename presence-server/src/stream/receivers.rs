@@ -12,7 +12,8 @@ use presence_core::stream::{Receiver, Seq};
 use presence_core::time::Timestamp;
 use tracing::debug;
 
-use super::hub::{Connected, Hub};
+use super::connected::Connected;
+use super::hub::Hub;
 use super::publish::Done;
 use super::seats::{Held, Seats, Why};
 use super::{Roster, Who};
@@ -31,22 +32,13 @@ impl Hub {
         }
     }
 
-    /// The connections of a user.
-    fn connections_of(&self, user: &UserId) -> impl Iterator<Item = &Who> {
-        let first = Who { user: user.clone(), generation: Generation::new(0) };
-        let from_first = self.connections.range(first..).map(|(who, _)| who);
-        from_first.take_while(move |who| who.user == *user)
-    }
-
     /// Which connections of a user listen to a stream.
     pub(super) fn listening(&self, room: &RoomId, user: &UserId) -> Vec<Generation> {
         if room.inbox_of() == Some(user.as_str()) {
-            return self.connections_of(user).map(|who| who.generation).collect();
+            return self.connections.of(user).collect();
         }
-        let seats = self.streams.get(room);
-        seats
-            .map(|seats| seats.of_user(user).map(|listener| listener.generation).collect())
-            .unwrap_or_default()
+        let Some(seats) = self.streams.get(room) else { return Vec::new() };
+        seats.among(self.connections.of(user)).map(|listener| listener.generation).collect()
     }
 
     /// There is something about this stream. If it is an inbox, its owner's connections take their seats in it: until then
@@ -54,9 +46,9 @@ impl Hub {
     pub(super) fn open_inbox(&mut self, room: &RoomId) {
         let Some(Ok(owner)) = room.inbox_of().map(UserId::parse) else { return };
         if !self.streams.contains_key(room) {
-            let here: Vec<Who> = self.connections_of(&owner).cloned().collect();
-            for who in here {
-                self.listen(&who, room, Why::Member);
+            let here: Vec<Generation> = self.connections.of(&owner).collect();
+            for generation in here {
+                self.listen(&Who { user: owner.clone(), generation }, room, Why::Member);
             }
         }
     }
@@ -76,7 +68,7 @@ impl Hub {
         if let Some(until) = seats.no_longer_wait_for(user) {
             self.ends.remove(&(until, room.clone(), user.clone()));
         }
-        seats.open(room, user);
+        seats.open(room, user, self.connections.of(user));
     }
 
     /// A connection has left a room. Who is on the roster receives its messages all the same.
@@ -92,13 +84,13 @@ impl Hub {
                 // Whatever the user's other devices have dealt with since.
                 seats.open_after(room, *generation, sent);
             } else {
-                seats.open(room, user);
+                seats.open(room, user, self.connections.of(user));
             }
             return;
         }
         connected.rooms.retain(|known| known != room);
         seats.remove(*generation);
-        let others = seats.of_user(user).next().is_some();
+        let others = seats.among(self.connections.of(user)).next().is_some();
         if !others && seats.awaited_until(user).is_none() {
             self.end(room, user);
         }
@@ -153,7 +145,7 @@ impl Hub {
             self.look_for_unread(now, &room, &user);
             let Some(seats) = self.streams.get_mut(&room) else { continue };
             let gone = seats.remove(generation);
-            let others = seats.of_user(&user).next().is_some();
+            let others = seats.among(self.connections.of(&user)).next().is_some();
             // Of members the store knows where they stand, whatever happens.
             let awaited = !wait.is_zero() && gone.is_some_and(|gone| gone.why.is_present());
             if !others && (awaited || seats.receivers.contains_key(&user)) {
@@ -175,7 +167,7 @@ impl Hub {
         standing: Standing,
         roster: Roster,
     ) {
-        if !self.connections.contains_key(who) {
+        if !self.connections.contains(who) {
             return;
         }
         let waits = standing.cursor < standing.head;
@@ -198,8 +190,8 @@ impl Hub {
         if member {
             return self.listen(who, room, Why::Member);
         }
-        if seats.of_user(user).next().is_some() {
-            return seats.open(room, user);
+        if seats.among(self.connections.of(user)).next().is_some() {
+            return seats.open(room, user, self.connections.of(user));
         }
         // They were in the room when the server ended: they have as long to come back as anybody who was lost.
         let until = now + self.world.limits.grace;
@@ -216,8 +208,9 @@ impl Hub {
         // What waited is purged, and with it their place.
         seats.receivers.remove(user);
         self.dirty.remove(&(room.clone(), user.clone()));
-        seats.untell_user(user);
-        let listening: Vec<Generation> = seats.of_user(user).map(|listener| listener.generation).collect();
+        seats.untell_all(self.connections.of(user));
+        let listening: Vec<Generation> =
+            seats.among(self.connections.of(user)).map(|listener| listener.generation).collect();
         for generation in listening {
             let Some(listener) = seats.listener(generation) else { continue };
             if listener.why.is_present() {
@@ -235,7 +228,7 @@ impl Hub {
 
     /// A connection was told of messages up to a place before it listened: between the two there may have been more.
     pub(super) fn catch_up(&mut self, who: Who, room: RoomId, after: Seq) {
-        if !self.connections.contains_key(&who) {
+        if !self.connections.contains(&who) {
             return;
         }
         let (store, Who { user, generation }) = (Arc::clone(&self.world.store), who);
@@ -263,8 +256,9 @@ impl Hub {
     /// The store has said where a user stands.
     pub(super) fn place(&mut self, room: &RoomId, user: &UserId, result: Result<Standing, StoreError>) {
         let seats = self.streams.get_mut(room);
-        let here =
-            |seats: &&mut Seats| seats.of_user(user).next().is_some() || seats.awaited_until(user).is_some();
+        let here = |seats: &&mut Seats| {
+            seats.among(self.connections.of(user)).next().is_some() || seats.awaited_until(user).is_some()
+        };
         let Some(seats) = seats.filter(here) else {
             // They have left for good meanwhile.
             return self.unsubscribe(room, user);
@@ -272,12 +266,12 @@ impl Hub {
         match result {
             Ok(standing) => {
                 seats.head = seats.head.max(standing.head);
-                seats.hold(user, || Receiver::new(standing.cursor, standing.head));
-                seats.open(room, user);
+                seats.hold(user, self.connections.of(user), || Receiver::new(standing.cursor, standing.head));
+                seats.open(room, user, self.connections.of(user));
             }
             Err(error) => {
                 debug!(%room, %user, %error, "cannot find out where a receiver stands");
-                seats.forget_asked(user);
+                seats.forget_asked(user, self.connections.of(user));
             }
         }
     }

@@ -109,12 +109,20 @@ impl Seats {
     }
 
     pub(super) fn listener(&mut self, generation: Generation) -> Option<&mut Listener> {
-        let index = self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()?;
+        let index = self.index(generation)?;
         Some(&mut self.listeners[index])
     }
 
-    pub(super) fn of_user(&self, user: &UserId) -> impl Iterator<Item = &Listener> {
-        self.listeners.iter().filter(move |listener| listener.user == *user)
+    /// Those of these connections that listen.
+    pub(super) fn among(
+        &self,
+        connections: impl Iterator<Item = Generation>,
+    ) -> impl Iterator<Item = &Listener> {
+        connections.filter_map(|generation| Some(&self.listeners[self.index(generation)?]))
+    }
+
+    fn index(&self, generation: Generation) -> Option<usize> {
+        self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()
     }
 
     /// Lets a connection listen, for this reason too.
@@ -140,8 +148,7 @@ impl Seats {
     }
 
     pub(super) fn remove(&mut self, generation: Generation) -> Option<Listener> {
-        let index = self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()?;
-        Some(self.listeners.remove(index))
+        Some(self.listeners.remove(self.index(generation)?))
     }
 
     /// The users who listen, or may be back, and whose place nobody has asked for; it counts as asked for from now on.
@@ -163,9 +170,11 @@ impl Seats {
     }
 
     /// The store could not say where a user stands; it is asked again with the next message.
-    pub(super) fn forget_asked(&mut self, user: &UserId) {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user) {
-            listener.known = false;
+    pub(super) fn forget_asked(&mut self, user: &UserId, connections: impl Iterator<Item = Generation>) {
+        for generation in connections {
+            if let Some(listener) = self.listener(generation) {
+                listener.known = false;
+            }
         }
         if let Some(awaited) = self.awaited.get_mut(user) {
             awaited.known = false;
@@ -173,8 +182,13 @@ impl Seats {
     }
 
     /// The store has said where a user stands.
-    pub(super) fn hold(&mut self, user: &UserId, receiver: impl FnOnce() -> Receiver) {
-        let member = self.of_user(user).any(|listener| listener.why.is_member());
+    pub(super) fn hold(
+        &mut self,
+        user: &UserId,
+        connections: impl Iterator<Item = Generation>,
+        receiver: impl FnOnce() -> Receiver,
+    ) {
+        let member = self.among(connections).any(|listener| listener.why.is_member());
         let until = self.awaited.remove(user).map(|awaited| awaited.until);
         self.receivers.entry(user.clone()).or_insert_with(|| Held { receiver: receiver(), member, until });
     }
@@ -203,15 +217,22 @@ impl Seats {
     }
 
     /// Tells a user's connections that there is something for them, if there is.
-    pub(super) fn open(&mut self, room: &RoomId, user: &UserId) {
+    pub(super) fn open(
+        &mut self,
+        room: &RoomId,
+        user: &UserId,
+        connections: impl Iterator<Item = Generation>,
+    ) {
         let Some(held) = self.receivers.get(user) else { return };
         if held.receiver.acked() >= self.head {
             return;
         }
         let (receiver, from) = (held.receiver.clone(), held.receiver.acked());
         let tail = self.tail();
-        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user && !listener.told)
-        {
+        for generation in connections {
+            let Some(listener) = self.listener(generation).filter(|listener| !listener.told) else {
+                continue;
+            };
             let (room, tail, receiver) = (room.clone(), tail.clone(), receiver.clone());
             listener.mailbox.deliver(opened(room, tail, receiver, from));
             listener.told = true;
@@ -224,10 +245,7 @@ impl Seats {
             return;
         }
         let tail = self.tail();
-        let Ok(index) = self.listeners.binary_search_by_key(&generation, |listener| listener.generation)
-        else {
-            return;
-        };
+        let Some(index) = self.index(generation) else { return };
         let listener = &mut self.listeners[index];
         let Some(held) = self.receivers.get(&listener.user) else { return };
         if !listener.told {
@@ -243,10 +261,12 @@ impl Seats {
         }
     }
 
-    /// The same for all connections of a user.
-    pub(super) fn untell_user(&mut self, user: &UserId) {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.user == *user) {
-            (listener.told, listener.known) = (false, false);
+    /// The same for all connections of a user, of whom nothing is known any more.
+    pub(super) fn untell_all(&mut self, connections: impl Iterator<Item = Generation>) {
+        for generation in connections {
+            if let Some(listener) = self.listener(generation) {
+                (listener.told, listener.known) = (false, false);
+            }
         }
     }
 
