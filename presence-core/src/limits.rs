@@ -115,6 +115,8 @@ pub struct Limits {
     pub gather_bytes_max: usize,
     /// Direct answers waiting for one connection; one more ends it with 4000.
     pub mailbox_max: usize,
+    /// Bytes of them, if there are several; more ends it likewise.
+    pub mailbox_bytes_max: usize,
 
     /// How long the server waits for the acknowledgement of what it has sent before that goes again.
     pub redelivery: Duration,
@@ -196,6 +198,7 @@ impl Default for Limits {
             live_frames_max: 16,
             gather_bytes_max: 256 * 1024,
             mailbox_max: 1_024,
+            mailbox_bytes_max: 16 * 1024 * 1024,
             redelivery: Duration::from_secs(10),
             redeliveries_max: 3,
             tail_messages_max: 256,
@@ -334,6 +337,7 @@ impl Limits {
             ("live_frames_max", "must be at least 1", self.live_frames_max >= 1),
             ("gather_bytes_max", "must be at least 1024", self.gather_bytes_max >= 1024),
             ("mailbox_max", "must be at least 8", self.mailbox_max >= 8),
+            ("mailbox_bytes_max", "must be at least 1024", self.mailbox_bytes_max >= 1024),
             ("redelivery", "must be at least 10 ms", self.redelivery >= Duration::from_millis(10)),
             ("tail_messages_max", "must be at least 1", self.tail_messages_max >= 1),
             ("page_messages_max", "must be at least 1", self.page_messages_max >= 1),

@@ -327,7 +327,7 @@ fn s6_a_shared_rate_is_never_less_than_that_of_one_connection() {
 #[test]
 fn limits_that_contradict_each_other_are_refused_by_name() {
     type Break = fn(&mut Limits);
-    let breaks: [(&str, Break); 12] = [
+    let breaks: [(&str, Break); 13] = [
         ("heartbeat", |limits| limits.heartbeat = Duration::from_millis(99)),
         ("heartbeat_timeout", |limits| limits.heartbeat_timeout = Duration::ZERO),
         ("heartbeat_timeout", |limits| limits.heartbeat_timeout = limits.heartbeat),
@@ -340,6 +340,7 @@ fn limits_that_contradict_each_other_are_refused_by_name() {
         ("state_bytes_max", |limits| limits.state_bytes_max = limits.message_bytes_max),
         ("messages_burst", |limits| limits.messages_burst = limits.messages_per_second - 1),
         ("mailbox_max", |limits| limits.mailbox_max = 7),
+        ("mailbox_bytes_max", |limits| limits.mailbox_bytes_max = 1_023),
         ("redelivery", |limits| limits.redelivery = Duration::from_millis(9)),
         ("hello", |limits| limits.hello = Duration::ZERO),
     ];

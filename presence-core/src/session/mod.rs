@@ -360,9 +360,16 @@ impl Session {
             Delivery::Notice { room, frame } => self.hear_of(&room, frame),
             Delivery::Evict(reason) => return self.close(reason),
         }
-        if self.outbox.len() > self.limits.mailbox_max {
+        if self.is_overfull() {
             self.close(CloseReason::SlowConsumer);
         }
+    }
+
+    /// Whether more waits for the peer than may. One answer may be as large as it is.
+    fn is_overfull(&self) -> bool {
+        let answers = self.outbox.len();
+        answers > self.limits.mailbox_max
+            || (answers > 1 && self.waiting_bytes() > self.limits.mailbox_bytes_max)
     }
 
     /// The server is going away: says so and closes.

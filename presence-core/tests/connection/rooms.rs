@@ -206,3 +206,20 @@ fn a_mailbox_holds_as_many_answers_as_it_may_and_not_one_more() {
     }
     assert_eq!(client.gets(Delivery::Answer(frame("answer"))), ["detach: Lost", "close: SlowConsumer"]);
 }
+
+/// X1: whoever asks for large answers and does not read them is let go before they are many; one is given whatever its size.
+#[test]
+fn a_mailbox_holds_one_answer_of_any_size_and_no_more_bytes_than_it_may_of_several() {
+    let client = || Client::ann_within(Limits { mailbox_bytes_max: 1_024, ..Limits::default() });
+    let ended = ["detach: Lost", "close: SlowConsumer"];
+    let mut one = client();
+    assert!(one.gets(Delivery::Answer(frame(&"x".repeat(1_025)))).is_empty());
+    assert_eq!(one.gets(Delivery::Answer(frame("answer"))), ended);
+    let mut several = client();
+    for _ in 0..4 {
+        let quarter = frame(&"x".repeat(245));
+        assert_eq!(quarter.text_len(), 256);
+        assert!(several.gets(Delivery::Answer(quarter)).is_empty());
+    }
+    assert_eq!(several.gets(Delivery::Answer(frame("answer"))), ended);
+}

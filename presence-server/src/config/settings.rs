@@ -215,6 +215,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     bound("live_frames_max", "Hand-outs of cursors and typing that a room keeps"),
     bound("gather_bytes_max", "Bytes gathered per room for one write"),
     bound("mailbox_max", "Direct answers that wait for one connection"),
+    bound("mailbox_bytes_max", "Bytes of them"),
     bound("shard_inbox_max", "Inputs that wait for one shard"),
     bound("stream_messages_max", "Messages that a room or inbox holds; one more and the oldest goes"),
     bound("stream_bytes_max", "Bytes of them; more and the oldest go"),
