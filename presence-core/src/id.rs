@@ -1,8 +1,10 @@
-//! Names of things, each a newtype that only parsing makes: what holds one need not check it again.
+//! Names of things, each a newtype that only parsing makes: what holds one need not check it again. Their texts are shared,
+//! and a name is one pointer to its text: a member has some fifteen places that hold one.
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 /// Why a text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +49,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// The id as text.
@@ -94,7 +96,7 @@ text_id! {
 impl RoomId {
     /// The room that a message without `room` means when the connection's URL names none.
     pub fn lobby() -> Self {
-        Self(Arc::from("lobby"))
+        Self(ArcStr::from("lobby"))
     }
 
     /// Checks `text` against the rules of room ids.
@@ -110,12 +112,12 @@ impl RoomId {
         } else {
             check(text, |c| c.is_ascii_alphanumeric() || "_-.:~/".contains(c))?;
         }
-        Ok(Self(Arc::from(text)))
+        Ok(Self(ArcStr::from(text)))
     }
 
     /// The inbox of a user.
     pub fn inbox(owner: &UserId) -> Self {
-        Self(Arc::from(format!("@{owner}")))
+        Self(ArcStr::from(format!("@{owner}")))
     }
 
     /// Whose inbox this is, if it is one.
@@ -131,7 +133,7 @@ impl UserId {
     /// Says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         check(text, |c| !c.is_control())?;
-        Ok(Self(Arc::from(text)))
+        Ok(Self(ArcStr::from(text)))
     }
 }
 
@@ -142,12 +144,12 @@ impl SessionId {
     /// Says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         check(text, |c| !c.is_control())?;
-        Ok(Self(Arc::from(text)))
+        Ok(Self(ArcStr::from(text)))
     }
 
     /// The session id that the server chooses when the client gives none.
     pub fn from_random(bits: u128) -> Self {
-        Self(Arc::from(format!("{bits:032x}")))
+        Self(ArcStr::from(format!("{bits:032x}")))
     }
 }
 
@@ -231,12 +233,12 @@ impl Incarnation {
 
 /// One uninterrupted history of a room. Versions of two epochs are never compared.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Epoch(Arc<str>);
+pub struct Epoch(ArcStr);
 
 impl Epoch {
     /// The `number`th history that this life of the node keeps.
     pub fn new(incarnation: Incarnation, number: u64) -> Self {
-        Self(Arc::from(format!("{:016x}-{number}", incarnation.0)))
+        Self(ArcStr::from(format!("{:016x}-{number}", incarnation.0)))
     }
 
     /// Reads what [`as_str`](Self::as_str) gives.

@@ -34,7 +34,7 @@ const LAYERS: [Layer; 6] = [
 const PLANTED: &str = "planted";
 
 /// All that the model is made of.
-const CORE_DEPENDENCIES: [&str; 5] = ["async-trait", "bytes", "serde", "serde_json", "thiserror"];
+const CORE_DEPENDENCIES: [&str; 6] = ["arcstr", "async-trait", "bytes", "serde", "serde_json", "thiserror"];
 
 /// What the model must not say, and why. An address is data, so `SocketAddr` is not among it.
 const CORE_SAYS_NOT: [(&str, &str); 13] = [
