@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::num::NonZeroU64;
 
 use arcstr::ArcStr;
 
@@ -198,19 +199,26 @@ impl fmt::Display for ConnectionId {
 }
 
 /// Fences one connection of a session against the next: drawn from one growing counter of the node, so it is
-/// unique to the connection and every later attach has a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(u64);
+/// unique to the connection and every later attach has a higher one. Kept as one more than it is, so that none is kept in
+/// no more room than one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(NonZeroU64);
 
 impl Generation {
     /// The `number`th attach of this node.
     pub const fn new(number: u64) -> Self {
-        Self(number)
+        Self(NonZeroU64::MIN.saturating_add(number))
     }
 
     /// Which attach of this node it is.
     pub const fn number(self) -> u64 {
-        self.0
+        self.0.get() - 1
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generation({})", self.number())
     }
 }
 

@@ -13,7 +13,7 @@
 //! - [`rights`]: who may.
 //! - [`session`]: one connection's protocol; heartbeat, budget.
 //! - [`audit`]: what must be true, as the running server looks at it.
-//! - [`wheel`]: many timers, swept at the cost of those that have come due.
+//! - [`wheel`]: many timers, swept at the cost of those that have come due; [`few`]: lists that mostly have one item.
 //! - [`wire`]: the one place that knows JSON; [`frame`]: encoded messages.
 //! - [`port`]: the seams to the world.
 //!
@@ -25,6 +25,7 @@ pub mod audit;
 pub mod digest;
 pub mod error;
 pub mod feed;
+pub mod few;
 pub mod frame;
 pub mod id;
 pub mod limits;
@@ -37,6 +38,7 @@ pub mod rights;
 pub mod room;
 pub mod session;
 pub mod shard;
+mod slots;
 pub mod stream;
 pub mod time;
 pub mod wheel;

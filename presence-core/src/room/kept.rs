@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{LeaveCause, Link, Member, Room, SessionPresence};
 use crate::feed::Feed;
 use crate::frame::{EventId, Frame, Message};
-use crate::id::{Epoch, Generation, RoomId, SessionId, UserId, Version};
+use crate::id::{Epoch, Generation, RoomId, SessionId, Version};
 use crate::limits::Limits;
 use crate::planted::{self, Bug};
 use crate::profile::Profile;
@@ -130,10 +130,10 @@ impl Room {
     }
 
     /// Who is waited for, and until when.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (&UserId, &SessionId, Timestamp)> {
-        self.members.iter().flat_map(|(user, member)| {
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&Arc<Profile>, &SessionId, Timestamp)> {
+        self.members.values().flat_map(|member| {
             member.sessions.iter().filter_map(move |session| match session.link {
-                Link::Held { until, .. } => Some((user, &session.id, until)),
+                Link::Held { until, .. } => Some((&member.profile, &session.id, until)),
                 Link::Attached(_) => None,
             })
         })

@@ -162,7 +162,7 @@ fn audit_members(
             }
         }
         let there = |session: &SessionId| member.session(session).is_some();
-        let listed = directory.records(user).iter().filter(|record| record.rooms.contains(&key));
+        let listed = directory.records(user).filter(|record| record.rooms.contains(&key));
         for record in listed {
             breaches.expect(Invariant::NoResidue, there(&record.session), || {
                 format!("session {user}/{} counts as in the room, which does not have it", record.session)
@@ -174,7 +174,7 @@ fn audit_members(
 /// Whoever watches a window is in the room.
 fn audit_watchers(desk: &Desk, directory: &Directory, breaches: &mut Breaches) {
     for generation in desk.watchers() {
-        let is_in = directory.current(generation).is_some_and(|visitor| desk.room().is_in(visitor));
+        let is_in = directory.current(generation).is_some_and(|visitor| desk.room().is_in(&visitor));
         breaches.expect(Invariant::NoResidue, is_in, || {
             format!("connection {} watches a window of a room that it is not in", generation.number())
         });

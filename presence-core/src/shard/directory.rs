@@ -11,25 +11,40 @@ use std::sync::Arc;
 use super::census::{Standing, Uneven};
 use super::input::RoomKey;
 use super::look::Page;
+use crate::few::Few;
 use crate::id::{Generation, SessionId, UserId};
 use crate::planted::{self, Bug};
 use crate::profile::Profile;
 use crate::room::Visitor;
+use crate::slots::Slots;
 
-/// Sessions by user, connections by generation. Looked up, never iterated: the order of neither can reach an output.
+/// Users and connections are looked up by name, and never iterated: the order of neither can reach an output. Everything
+/// else about a session is in its record.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    users: HashMap<UserId, Vec<Record>>,
-    connections: HashMap<Generation, Visitor>,
+    /// Their sessions, in the order of those ids.
+    users: HashMap<UserId, Few<SessionKey>>,
+    /// Whose sessions they have, or had.
+    connections: HashMap<Generation, SessionKey>,
+    records: Slots<Record>,
     /// The sessions that do not have exactly one connection: held ones, and such as are taken over just now. They are
     /// few, and whoever counts sessions needs to look at no others.
     uneven: BTreeSet<(UserId, SessionId)>,
 }
 
+/// Where a session's record is kept.
+#[derive(Clone, Copy, Debug)]
+struct SessionKey(u32);
+
 /// One session.
 #[derive(Debug)]
 pub(super) struct Record {
+    user: UserId,
     pub(super) session: SessionId,
+    /// What others see of the user, as the newest connection has it.
+    profile: Arc<Profile>,
+    /// Whether it is in use, as the newest connection says.
+    active: bool,
     /// The newest connection that attached, while it is attached.
     pub(super) current: Option<Generation>,
     /// The newest that ever did, while this record lives.
@@ -37,7 +52,16 @@ pub(super) struct Record {
     /// Connections that have not detached yet, the newest among them.
     open: u32,
     /// Rooms in which the session is, attached or held.
-    pub(super) rooms: Vec<RoomKey>,
+    pub(super) rooms: Few<RoomKey>,
+}
+
+/// A connection that is gone.
+#[derive(Debug)]
+pub(super) struct Detached {
+    pub(super) user: UserId,
+    pub(super) session: SessionId,
+    /// It, if it was the one that had the session.
+    pub(super) visitor: Option<Visitor>,
 }
 
 /// What an attach found.
@@ -71,6 +95,17 @@ impl Record {
     fn is_even(&self) -> bool {
         self.current.is_some() && self.open == 1
     }
+
+    /// What others see of the user.
+    pub(super) fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    /// A connection of the session, as rooms know it.
+    fn visitor(&self, generation: Generation) -> Visitor {
+        let (profile, session) = (Arc::clone(&self.profile), self.session.clone());
+        Visitor { profile, session, generation, active: self.active }
+    }
 }
 
 impl Directory {
@@ -82,14 +117,15 @@ impl Directory {
     }
 
     fn note_attach(&mut self, visitor: Visitor) -> Attached {
-        let generation = visitor.generation;
-        self.connections.insert(generation, visitor.clone());
-        let record = self.record_or_new(&visitor.profile.id, &visitor.session, generation);
+        let Visitor { profile, session, generation, active } = visitor;
+        let key = self.key_or_new(&profile, &session, generation);
+        self.connections.insert(generation, key);
+        let record = self.records.get_mut(key.0).expect("what has a key has a record");
         record.open += 1;
         if record.newest > generation && !planted::is(Bug::LastHeardWins) {
             return Attached::TooLate;
         }
-        record.newest = generation;
+        (record.newest, record.profile, record.active) = (generation, profile, active);
         match record.current.replace(generation) {
             Some(old) => Attached::TakenFrom(old),
             None => Attached::Free,
@@ -97,69 +133,98 @@ impl Directory {
     }
 
     /// Notes a session that an earlier life of the server left in a room: any connection of this one may have it.
-    pub(super) fn restore(&mut self, user: &UserId, session: &SessionId, room: RoomKey) {
-        let record = self.record_or_new(user, session, Generation::new(0));
-        record.rooms.push(room);
-        self.note_evenness(user, session);
+    pub(super) fn restore(&mut self, profile: &Arc<Profile>, session: &SessionId, room: RoomKey) {
+        let key = self.key_or_new(profile, session, Generation::new(0));
+        if let Some(record) = self.records.get_mut(key.0) {
+            record.rooms.push(room);
+        }
+        self.note_evenness(&profile.id, session);
     }
 
-    fn record_or_new(&mut self, user: &UserId, session: &SessionId, newest: Generation) -> &mut Record {
-        let records = self.users.entry(user.clone()).or_default();
-        let index = match records.binary_search_by(|record| record.session.cmp(session)) {
-            Ok(index) => index,
+    fn key_or_new(&mut self, profile: &Arc<Profile>, session: &SessionId, newest: Generation) -> SessionKey {
+        let user = &profile.id;
+        let place = self.place_of(user, session);
+        let keys = self.users.entry(user.clone()).or_default();
+        match place {
+            Ok(index) => keys[index],
             Err(index) => {
-                let (session, rooms) = (session.clone(), Vec::new());
-                // Most users have one session.
-                records.reserve_exact(1);
-                records.insert(index, Record { session, current: None, newest, open: 0, rooms });
-                index
+                let record = Record {
+                    user: user.clone(),
+                    session: session.clone(),
+                    profile: Arc::clone(profile),
+                    active: true,
+                    current: None,
+                    newest,
+                    open: 0,
+                    rooms: Few::new(),
+                };
+                let key = SessionKey(self.records.insert(record));
+                keys.insert(index, key);
+                key
             }
-        };
-        &mut records[index]
+        }
     }
 
-    /// Forgets a connection. Gives its visitor, and whether it was the one that had the session.
-    pub(super) fn detach(&mut self, generation: Generation) -> Option<(Visitor, bool)> {
-        let visitor = self.connections.remove(&generation)?;
-        let record = self.record_mut(&visitor.profile.id, &visitor.session)?;
+    /// Where a session is among those of its user, or would be.
+    fn place_of(&self, user: &UserId, session: &SessionId) -> Result<usize, usize> {
+        let keys = self.users.get(user).map(|keys| &**keys).unwrap_or_default();
+        keys.binary_search_by(|key| self.records.get(key.0).map(|record| &record.session).cmp(&Some(session)))
+    }
+
+    fn key(&self, user: &UserId, session: &SessionId) -> Option<SessionKey> {
+        let index = self.place_of(user, session).ok()?;
+        self.users.get(user)?.get(index).copied()
+    }
+
+    /// Forgets a connection.
+    pub(super) fn detach(&mut self, generation: Generation) -> Option<Detached> {
+        let key = self.connections.remove(&generation)?;
+        let record = self.records.get_mut(key.0)?;
         record.open -= 1;
         let was_current = record.current == Some(generation);
         if was_current {
             record.current = None;
         }
-        self.note_evenness(&visitor.profile.id, &visitor.session);
-        Some((visitor, was_current))
+        let (user, session) = (record.user.clone(), record.session.clone());
+        let visitor = was_current.then(|| record.visitor(generation));
+        self.note_evenness(&user, &session);
+        Some(Detached { user, session, visitor })
+    }
+
+    fn record_of(&self, generation: Generation) -> Option<&Record> {
+        self.connections.get(&generation).and_then(|key| self.records.get(key.0))
     }
 
     /// The visitor of a connection that has its session.
-    pub(super) fn current(&self, generation: Generation) -> Option<&Visitor> {
-        let visitor = self.connections.get(&generation)?;
-        let record = self.record(&visitor.profile.id, &visitor.session)?;
-        (record.current == Some(generation) || planted::is(Bug::NoFence)).then_some(visitor)
+    pub(super) fn current(&self, generation: Generation) -> Option<Visitor> {
+        let record = self.record_of(generation)?;
+        let may = record.current == Some(generation) || planted::is(Bug::NoFence);
+        may.then(|| record.visitor(generation))
     }
 
-    /// The visitor of a connection, fenced off or not.
-    pub(super) fn visitor_mut(&mut self, generation: Generation) -> Option<&mut Visitor> {
-        self.connections.get_mut(&generation)
-    }
-
-    /// Notes how a connection is to be seen.
+    /// Notes how the user of a connection that has its session is to be seen.
     pub(super) fn show(&mut self, generation: Generation, profile: &Arc<Profile>) {
-        if let Some(visitor) = self.connections.get_mut(&generation) {
-            visitor.profile = Arc::clone(profile);
+        let key = self.connections.get(&generation);
+        if let Some(record) = key.and_then(|key| self.records.get_mut(key.0)) {
+            record.profile = Arc::clone(profile);
+        }
+    }
+
+    /// The same, and whether it is in use.
+    pub(super) fn show_visitor(&mut self, visitor: &Visitor) {
+        let key = self.connections.get(&visitor.generation);
+        if let Some(record) = key.and_then(|key| self.records.get_mut(key.0)) {
+            record.profile = Arc::clone(&visitor.profile);
+            record.active = visitor.active;
         }
     }
 
     pub(super) fn record(&self, user: &UserId, session: &SessionId) -> Option<&Record> {
-        let records = self.users.get(user)?;
-        let index = records.binary_search_by(|record| record.session.cmp(session)).ok()?;
-        records.get(index)
+        self.key(user, session).and_then(|key| self.records.get(key.0))
     }
 
     pub(super) fn record_mut(&mut self, user: &UserId, session: &SessionId) -> Option<&mut Record> {
-        let records = self.users.get_mut(user)?;
-        let index = records.binary_search_by(|record| record.session.cmp(session)).ok()?;
-        records.get_mut(index)
+        self.key(user, session).and_then(|key| self.records.get_mut(key.0))
     }
 
     /// Notes that the session is in a room.
@@ -180,10 +245,14 @@ impl Directory {
     }
 
     pub(super) fn forget_if_done(&mut self, user: &UserId, session: &SessionId) {
-        let Some(records) = self.users.get_mut(user) else { return };
-        records.retain(|record| record.session != *session || !record.is_for_nobody());
-        if records.is_empty() {
-            self.users.remove(user);
+        if self.record(user, session).is_some_and(Record::is_for_nobody)
+            && let Ok(index) = self.place_of(user, session)
+            && let Some(keys) = self.users.get_mut(user)
+        {
+            self.records.remove(keys.remove(index).0);
+            if keys.is_empty() {
+                self.users.remove(user);
+            }
         }
         self.note_evenness(user, session);
     }
@@ -208,26 +277,21 @@ impl Directory {
                 session: session.clone(),
                 open: record.open as usize,
                 standing: record.standing(),
-                user_attached: self.records(user).iter().any(|record| record.current.is_some()),
+                user_attached: self.records(user).any(|record| record.current.is_some()),
             })
         });
         Page { items: items.collect(), more: rest.next().is_some() }
     }
 
     /// The sessions of a user, in the order of their ids.
-    pub(super) fn records(&self, user: &UserId) -> &[Record] {
-        self.users.get(user).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn records(&self, user: &UserId) -> impl Iterator<Item = &Record> {
+        self.users.get(user).into_iter().flatten().filter_map(|key| self.records.get(key.0))
     }
 
     /// The same, each with the connection that has it and the rooms it is in, for one who is about to change them.
-    pub(super) fn sessions_of(&self, user: &UserId) -> Vec<(SessionId, Option<Generation>, Vec<RoomKey>)> {
-        let records = self.records(user).iter();
+    pub(super) fn sessions_of(&self, user: &UserId) -> Vec<(SessionId, Option<Generation>, Few<RoomKey>)> {
+        let records = self.records(user);
         records.map(|record| (record.session.clone(), record.current, record.rooms.clone())).collect()
-    }
-
-    /// The visitor of a connection.
-    pub(super) fn visitor(&self, generation: Generation) -> Option<&Visitor> {
-        self.connections.get(&generation)
     }
 
     pub(super) fn user_count(&self) -> usize {

@@ -41,11 +41,14 @@ impl Shard {
             return;
         }
         let room = Room::restore(now.at, kept, &self.limits);
-        let held: Vec<_> =
-            room.held().map(|(user, session, until)| (user.clone(), session.clone(), until)).collect();
+        let held: Vec<_> = room
+            .held()
+            .map(|(profile, session, until)| (Arc::clone(profile), session.clone(), until))
+            .collect();
         let key = self.place(room);
-        for (user, session, until) in held {
-            self.directory.restore(&user, &session, key);
+        for (profile, session, until) in held {
+            self.directory.restore(&profile, &session, key);
+            let user = profile.id.clone();
             self.alarms.set(until, Alarm::Grace { room: key, user, session });
         }
         if let Some(desk) = self.desk_mut(key) {

@@ -89,11 +89,9 @@ impl Shard {
     pub fn sighting(&self, user: &UserId) -> Option<Sighting> {
         let mut sighting = Sighting::new(user);
         for record in self.directory.records(user) {
-            if let Some(generation) = record.current
-                && let Some(visitor) = self.directory.visitor(generation)
-            {
+            if let Some(generation) = record.current {
                 sighting.session(&record.session, Whereabouts::NoRoom);
-                sighting.profile(generation, &visitor.profile);
+                sighting.profile(generation, record.profile());
             }
             for key in &record.rooms {
                 let Some(member) = self.desk(*key).and_then(|desk| desk.room().member(user.as_str())) else {
@@ -112,7 +110,7 @@ impl Shard {
 
     /// The sessions of a user that a connection stands behind or a room of this shard holds.
     pub fn sessions_of(&self, user: &UserId) -> Vec<SessionId> {
-        let records = self.directory.records(user).iter();
+        let records = self.directory.records(user);
         let there = records.filter(|record| record.standing() != Standing::Over);
         there.map(|record| record.session.clone()).collect()
     }
@@ -120,7 +118,7 @@ impl Shard {
     /// The rooms of this shard that a user is in, attached or held.
     pub fn rooms_of_user(&self, user: &UserId) -> Vec<RoomId> {
         let keys: BTreeSet<RoomKey> =
-            self.directory.records(user).iter().flat_map(|record| &record.rooms).copied().collect();
+            self.directory.records(user).flat_map(|record| &record.rooms).copied().collect();
         keys.into_iter().filter_map(|key| self.desk(key)).map(|desk| desk.room().id().clone()).collect()
     }
 
@@ -132,7 +130,7 @@ impl Shard {
 
     /// The connections that have a user's sessions.
     pub fn connections_of(&self, user: &UserId) -> Vec<Generation> {
-        self.directory.records(user).iter().filter_map(|record| record.current).collect()
+        self.directory.records(user).filter_map(|record| record.current).collect()
     }
 
     /// Everything about a room, and of its members `limit`. `None` if it is not there.

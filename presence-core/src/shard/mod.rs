@@ -26,6 +26,7 @@ pub use sighting::Sighting;
 pub use tally::Tally;
 
 use crate::error::{CloseReason, CommandError};
+use crate::few::Few;
 use crate::frame::Frame;
 use crate::id::{Epoch, Generation, Incarnation, RoomId, SessionId, UserId};
 use crate::limits::Limits;
@@ -36,7 +37,7 @@ use crate::time::{Now, Timestamp};
 use crate::wire::{self, Reference};
 use apply::{Applied, apply};
 use desk::{Desk, Want};
-use directory::{Attached, Directory};
+use directory::{Attached, Detached, Directory};
 
 /// How exact the shard's slow timers are: grace, typing, forgetting.
 const ALARM_SLOT: Duration = Duration::from_millis(10);
@@ -189,8 +190,8 @@ impl Shard {
     }
 
     fn detach(&mut self, now: Now, generation: Generation, how: Detach) {
-        let Some((visitor, was_current)) = self.directory.detach(generation) else { return };
-        if was_current {
+        let Some(Detached { user, session, visitor }) = self.directory.detach(generation) else { return };
+        if let Some(visitor) = visitor {
             match how {
                 Detach::Finished => self.leave_all(now, &visitor, LeaveCause::Closed),
                 Detach::Kicked => self.leave_all(now, &visitor, LeaveCause::Kicked),
@@ -200,14 +201,14 @@ impl Shard {
                 Detach::Lost => self.hold(now, &visitor, self.limits.grace, LeaveCause::Timeout),
             }
         }
-        self.directory.forget_if_done(&visitor.profile.id, &visitor.session);
-        self.audit_session(&visitor.profile.id, &visitor.session);
+        self.directory.forget_if_done(&user, &session);
+        self.audit_session(&user, &session);
     }
 
     /// Ends every session of a user: the rooms hear of it now, and the connections as soon as they look.
     fn kick(&mut self, now: Now, user: &UserId) {
         for (session, current, rooms) in self.directory.sessions_of(user) {
-            for key in rooms {
+            for &key in &rooms {
                 let Some(desk) = self.desk_mut(key) else { continue };
                 if !desk.room_mut().dismiss(user, &session, LeaveCause::Kicked) {
                     continue;
@@ -225,7 +226,7 @@ impl Shard {
         }
     }
 
-    fn rooms_of(&self, visitor: &Visitor) -> Vec<RoomKey> {
+    fn rooms_of(&self, visitor: &Visitor) -> Few<RoomKey> {
         let record = self.directory.record(&visitor.profile.id, &visitor.session);
         record.map(|record| record.rooms.clone()).unwrap_or_default()
     }
@@ -234,7 +235,7 @@ impl Shard {
     fn hold(&mut self, now: Now, visitor: &Visitor, grace: Duration, cause: LeaveCause) {
         let grace = if planted::is(Bug::NoGrace) { Duration::ZERO } else { grace };
         let until = self.frozen.unwrap_or(now.at) + grace;
-        for key in self.rooms_of(visitor) {
+        for &key in &self.rooms_of(visitor) {
             let Some(desk) = self.desk_mut(key) else { continue };
             if desk.room_mut().lose(now, visitor, until, cause) {
                 desk.part_with(visitor.generation);
@@ -247,7 +248,7 @@ impl Shard {
     }
 
     fn leave_all(&mut self, now: Now, visitor: &Visitor, cause: LeaveCause) {
-        for key in self.rooms_of(visitor) {
+        for &key in &self.rooms_of(visitor) {
             self.leave(now, key, visitor, cause);
         }
     }
@@ -263,7 +264,7 @@ impl Shard {
     }
 
     fn command(&mut self, now: Now, generation: Generation, room: RoomId, command: RoomCommand) {
-        let Some(visitor) = self.directory.current(generation).cloned() else {
+        let Some(visitor) = self.directory.current(generation) else {
             self.tally.fenced += 1;
             return;
         };
@@ -298,9 +299,7 @@ impl Shard {
     fn join(&mut self, now: Now, visitor: Visitor, room: RoomId, join: Join) {
         let generation = visitor.generation;
         let visitor = Visitor { profile: join.profile, active: join.active, ..visitor };
-        if let Some(known) = self.directory.visitor_mut(generation) {
-            *known = visitor.clone();
-        }
+        self.directory.show_visitor(&visitor);
         let limits = Arc::clone(&self.limits);
         let key = self.open(room);
         let Some(desk) = self.desk_mut(key) else { return };

@@ -198,7 +198,7 @@ fn record<'a>(node: &'a mut Node, user: &str, session: &str) -> &'a mut crate::s
 
 fn leave_a_ghost(node: &mut Node) {
     let key = node.key("doc");
-    node.shard.directory.restore(&id("eve"), &session_id("e"), key);
+    node.shard.directory.restore(&Arc::new(Profile::of_user(id("eve"))), &session_id("e"), key);
     record(node, "eve", "e").rooms.clear();
 }
 
@@ -242,7 +242,7 @@ fn a_user_who_is_known_when_all_have_gone_is_found_without_looking_at_anybody() 
     node.shard.audit_counts();
     assert!(node.said().is_empty(), "there is a room, of which they may be");
     let mut node = Node::new();
-    node.shard.directory.restore(&id("eve"), &session_id("e"), RoomKey(0));
+    node.shard.directory.restore(&Arc::new(Profile::of_user(id("eve"))), &session_id("e"), RoomKey(0));
     node.shard.audit_counts();
     let said = node.said();
     assert_eq!(said.len(), 1, "{said:?}");
