@@ -125,6 +125,20 @@ impl<T> FromIterator<T> for Few<T> {
     }
 }
 
+impl<T> IntoIterator for Few<T> {
+    type Item = T;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<T>, std::vec::IntoIter<T>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, many) = match self.0 {
+            Items::None => (None, Vec::new()),
+            Items::One(item) => (Some(item), Vec::new()),
+            Items::Many(items) => (None, *items),
+        };
+        one.into_iter().chain(many)
+    }
+}
+
 impl<'a, T> IntoIterator for &'a Few<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;
@@ -169,9 +183,12 @@ mod tests {
         }
         let mut few: Few<u8> = (1..=3).collect();
         few[1] = 9;
-        assert_eq!(few.into_iter().copied().collect::<Vec<u8>>(), [1, 9, 3]);
+        assert_eq!((&few).into_iter().copied().collect::<Vec<u8>>(), [1, 9, 3]);
+        assert_eq!(few.clone().into_iter().collect::<Vec<u8>>(), [1, 9, 3]);
         few.clear();
-        assert!(few.is_empty());
+        assert!(few.is_empty() && few.clone().into_iter().next().is_none());
+        few.push(4);
+        assert!(few.into_iter().eq([4]));
     }
 
     #[test]

@@ -46,7 +46,13 @@ fn ann() -> Member {
         cursor: Some(json(r#"{"x":0.5,"y":0.25,"visible":true}"#)),
     };
     let (told, sessions) = (Version::new(7), vec![session]);
-    Member { profile: Arc::new(profile), joined_at: WALL, last_seen: WALL, told, sessions }
+    Member {
+        profile: Arc::new(profile),
+        joined_at: WALL,
+        last_seen: WALL,
+        told,
+        sessions: sessions.into_iter().collect(),
+    }
 }
 
 fn stored(seq: u64) -> StoredMessage {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::standing::{Availability, Standing};
+use crate::few::Few;
 use crate::id::{ConnectionId, SessionId, UserId};
 use crate::limits::Limits;
 use crate::profile::Profile;
@@ -17,7 +18,8 @@ use crate::time::{Now, Timestamp, WallTime};
 #[derive(Debug)]
 pub struct Attendance<L> {
     limits: Arc<Limits>,
-    users: BTreeMap<UserId, Attendant<L>>,
+    /// Each in a piece of memory of its own: a third of what a tree has room for is empty.
+    users: BTreeMap<UserId, Box<Attendant<L>>>,
     /// The held sessions, by when their grace is over.
     graces: BTreeSet<(Timestamp, UserId, SessionId)>,
     /// Who came, went or became idle since somebody asked; with it, how they stood when they went.
@@ -30,7 +32,7 @@ pub struct Attendance<L> {
 #[derive(Debug)]
 struct Attendant<L> {
     /// In the order in which their connections came; never empty.
-    sittings: Vec<Sitting<L>>,
+    sittings: Few<Sitting<L>>,
     /// When the newest of the connections that are gone went.
     left_at: WallTime,
 }
@@ -68,7 +70,7 @@ pub struct LeftBehind {
 
 impl<L> Default for Attendant<L> {
     fn default() -> Self {
-        Self { sittings: Vec::new(), left_at: WallTime::default() }
+        Self { sittings: Few::new(), left_at: WallTime::default() }
     }
 }
 
@@ -91,12 +93,6 @@ impl<L> Attendant<L> {
 
     fn of_connection(&mut self, connection: ConnectionId) -> Option<&mut Sitting<L>> {
         self.sittings.iter_mut().find(|sitting| sitting.is_of(connection))
-    }
-
-    fn sit(&mut self, sitting: Sitting<L>) {
-        // Most users have one connection.
-        self.sittings.reserve_exact(1);
-        self.sittings.push(sitting);
     }
 }
 
@@ -148,7 +144,7 @@ impl<L> Attendance<L> {
             _ => !sitting.is_of(connection),
         });
         let line = Line::Open { id: connection, link };
-        attendant.sit(Sitting { session: session.clone(), active: true, said: None, line });
+        attendant.sittings.push(Sitting { session: session.clone(), active: true, said: None, line });
         self.note(user);
         self.saw(user, now.wall);
     }
@@ -165,7 +161,7 @@ impl<L> Attendance<L> {
         if let Some(grace) = grace.filter(|grace| !grace.is_zero() && !is_taken_over) {
             let until = now.at + grace;
             self.graces.insert((until, user.clone(), sitting.session.clone()));
-            attendant.sit(Sitting { line: Line::Lost { until }, ..sitting });
+            attendant.sittings.push(Sitting { line: Line::Lost { until }, ..sitting });
         }
         self.note(user);
         self.saw(user, now.wall);
@@ -191,7 +187,7 @@ impl<L> Attendance<L> {
         if !attendant.sittings.iter().any(is_held) {
             self.graces.insert((until, user.clone(), session.clone()));
             let line = Line::Lost { until };
-            attendant.sit(Sitting { session, active, said: Some(profile), line });
+            attendant.sittings.push(Sitting { session, active, said: Some(profile), line });
         }
     }
 
@@ -280,7 +276,7 @@ impl<L> Attendance<L> {
 
     /// Whether a user is here.
     pub fn availability(&self, user: &UserId) -> Availability {
-        self.users.get(user).map_or(Availability::Offline, Attendant::availability)
+        self.users.get(user).map_or(Availability::Offline, |attendant| attendant.availability())
     }
 
     /// How the connections of a user are reached.

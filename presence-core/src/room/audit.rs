@@ -57,7 +57,7 @@ impl Room {
     /// Looks at everything in the room, and mends what clients compare with. Says whether that had to be mended.
     pub(crate) fn audit(&mut self, breaches: &mut Breaches) -> bool {
         for (user, member) in &self.members {
-            let ids: BTreeSet<_> = match member.sessions.as_slice() {
+            let ids: BTreeSet<_> = match &*member.sessions {
                 [_] => continue,
                 sessions => sessions.iter().map(|session| &session.id).collect(),
             };
@@ -110,6 +110,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::few::Few;
     use crate::id::{Epoch, Generation, Incarnation, RoomId, SessionId};
     use crate::limits::Limits;
     use crate::profile::Profile;
@@ -180,7 +181,7 @@ mod tests {
             ("somebody told of who never came", |room| room.told.joined(&user(room)), &["P1"]),
             ("somebody told of under another name", |room| room.told.names.add(&user(room), 0), &["P1"]),
             ("somebody who is gone without a word", |room| drop(room.members.pop_first()), &["P1", "P3"]),
-            ("a tab that is gone without a word", |room| drop(sessions(room).pop()), &["P3"]),
+            ("a tab that is gone without a word", |room| drop(sessions(room).remove(1)), &["P3"]),
             ("a member without a session", |room| sessions(room).clear(), &["P2", "P3"]),
             ("a session that is there twice", twice, &["P2", "P3"]),
         ];
@@ -191,7 +192,7 @@ mod tests {
         }
     }
 
-    fn sessions(room: &mut Room) -> &mut Vec<crate::room::SessionPresence> {
+    fn sessions(room: &mut Room) -> &mut Few<crate::room::SessionPresence> {
         &mut room.members.values_mut().next().unwrap().sessions
     }
 

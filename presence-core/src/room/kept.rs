@@ -98,7 +98,7 @@ impl Room {
             id: self.id.clone(),
             epoch: self.epoch.clone(),
             version: self.version,
-            members: self.members.values().map(member).collect(),
+            members: self.members().map(member).collect(),
             latest: self.feed.latest(limits.kept_events_bytes_max),
         })
     }
@@ -119,7 +119,7 @@ impl Room {
             (room.version, room.feed) = (Version::default(), Feed::new());
         }
         for member in members {
-            room.members.insert(member.profile.id.clone(), member.wait(now, limits));
+            room.members.insert(member.profile.id.clone(), Box::new(member.wait(now, limits)));
         }
         for (user, member) in &room.members {
             room.digest.add(user, member.sessions.len());

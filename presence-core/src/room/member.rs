@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::few::Few;
 use crate::id::{Generation, SessionId, Version};
 use crate::profile::Profile;
 use crate::time::{Timestamp, WallTime};
@@ -19,7 +20,7 @@ pub struct Member {
     /// The version of the last that the room said of the user.
     pub told: Version,
     /// In the order in which they came; never empty while the user is in a room.
-    pub sessions: Vec<SessionPresence>,
+    pub sessions: Few<SessionPresence>,
 }
 
 /// One session of a user in a room.

@@ -62,7 +62,8 @@ pub enum Entered {
 pub struct Room {
     id: RoomId,
     epoch: Epoch,
-    members: BTreeMap<UserId, Member>,
+    /// Each in a piece of memory of its own: a third of what a tree has room for is empty.
+    members: BTreeMap<UserId, Box<Member>>,
     /// What the feed has said.
     version: Version,
     digest: Digest,
@@ -103,7 +104,7 @@ impl Room {
     /// Who is present, in the order of user ids. Equal to what the feed has said once [`has_news`](Self::has_news) is
     /// false.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
-        self.members.values()
+        self.members.values().map(|member| &**member)
     }
 
     /// How many users are present.
@@ -113,7 +114,7 @@ impl Room {
 
     /// One user, if present.
     pub fn member(&self, user: &str) -> Option<&Member> {
-        self.members.get(user)
+        self.members.get(user).map(|member| &**member)
     }
 
     /// How far the feed goes, and the digest there.
@@ -190,9 +191,9 @@ impl Room {
             joined_at: now.wall,
             last_seen: now.wall,
             told: self.version,
-            sessions: vec![session],
+            sessions: [session].into_iter().collect(),
         };
-        self.members.insert(user.clone(), member);
+        self.members.insert(user.clone(), Box::new(member));
         Ok(Entered::New)
     }
 
@@ -321,7 +322,7 @@ impl Room {
             return;
         }
         let user = &visitor.profile.id;
-        self.pending.touch(user, self.members.get(user.as_str())).sessions = true;
+        self.pending.touch(user, self.members.get(user.as_str()).map(|member| &**member)).sessions = true;
         if let Some(session) = self.seat_mut(visitor) {
             session.active = visitor.active;
         }
@@ -438,7 +439,7 @@ impl Room {
 
     /// The roster, encoded. Stands for [`stand`](Self::stand) only while nothing is pending.
     pub fn roster(&self) -> Roster {
-        Roster::encode(self.members.values())
+        Roster::encode(self.members())
     }
 }
 

@@ -232,7 +232,6 @@ impl Session {
         }
         self.entries = self.entries.wrapping_add(1);
         let entry = Entry(self.entries);
-        self.rooms.reserve_exact(1);
         self.rooms.push(Seat { room: room.clone(), entry, asked: 1, reader: None, typing: false });
         Ok(entry)
     }

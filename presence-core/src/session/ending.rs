@@ -11,7 +11,7 @@ impl Session {
             self.outputs.push(SessionOutput::Detach { how });
         }
         self.phase = Phase::Closed;
-        self.rooms = Vec::new();
+        self.rooms.clear();
         self.courier = None;
     }
 
@@ -22,7 +22,7 @@ impl Session {
             }
             self.outputs.push(SessionOutput::Close(reason));
             self.phase = Phase::Closed;
-            self.rooms = Vec::new();
+            self.rooms.clear();
             self.courier = None;
         }
     }

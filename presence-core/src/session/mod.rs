@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::error::{CloseReason, CommandError};
 use crate::feed::Gathered;
+use crate::few::Few;
 use crate::frame::{Frame, Message};
 use crate::id::{ConnectionId, RoomId, SessionId, UserId};
 use crate::limits::Limits;
@@ -88,7 +89,7 @@ pub struct Session {
     /// Once there is one.
     offences: Option<Box<Offences>>,
     entries: u32,
-    rooms: Vec<Seat>,
+    rooms: Few<Seat>,
     /// Written before anything that the rooms say.
     outbox: Waiting<Frame>,
     /// Since when a message is on its way that has not come whole.
@@ -173,7 +174,7 @@ impl Session {
             budgets: Budgets::default(),
             offences: None,
             entries: 0,
-            rooms: Vec::new(),
+            rooms: Few::new(),
             outbox: Waiting::default(),
             unfinished: None,
             courier: None,
@@ -397,7 +398,7 @@ impl Session {
             return false;
         }
         let mut more = self.gather_streams(now, frames);
-        for seat in &mut self.rooms {
+        for seat in self.rooms.iter_mut() {
             let Some(reader) = &mut seat.reader else { continue };
             let command = match reader.gather(frames, self.limits.gather_bytes_max) {
                 Gathered::Everything => continue,

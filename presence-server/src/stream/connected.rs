@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use presence_core::few::Few;
 use presence_core::id::{Generation, RoomId, UserId};
 
 use super::Who;
@@ -12,7 +13,7 @@ use crate::connection::mailbox::Mailbox;
 pub(super) struct Connected {
     pub(super) mailbox: Arc<Mailbox>,
     /// Which of the hub's streams it has a seat in.
-    pub(super) rooms: Vec<RoomId>,
+    pub(super) rooms: Few<RoomId>,
 }
 
 /// All of them.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence_core::few::Few;
 use presence_core::id::{Generation, RoomId, UserId};
 use presence_core::port::store::{Standing, StoreError};
 use presence_core::session::{Delivery, StreamDelivery};
@@ -25,7 +26,7 @@ impl Hub {
         if let Some(absence) = &mut self.absence {
             absence.come(&who.user);
         }
-        self.connections.insert(who.clone(), Connected { mailbox, rooms: Vec::new() });
+        self.connections.insert(who.clone(), Connected { mailbox, rooms: Few::new() });
         let inbox = RoomId::inbox(&who.user);
         if self.streams.contains_key(&inbox) {
             self.listen(&who, &inbox, Why::Member);
@@ -57,7 +58,6 @@ impl Hub {
         let Some(connected) = self.connections.get_mut(who) else { return };
         let user = &who.user;
         if !connected.rooms.contains(room) {
-            connected.rooms.reserve_exact(1);
             connected.rooms.push(room.clone());
         }
         let seats = self.streams.entry(room.clone()).or_default();
