@@ -128,6 +128,11 @@ impl RoomId {
 }
 
 impl UserId {
+    /// The id as a text to be shared.
+    pub(crate) fn text(&self) -> &ArcStr {
+        &self.0
+    }
+
     /// Checks `text` against the rules of user ids.
     ///
     /// # Errors

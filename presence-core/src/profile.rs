@@ -65,25 +65,28 @@ pub fn is_safe_picture(address: &str) -> bool {
     address.starts_with("https:") || address.starts_with("data:image/")
 }
 
+/// A text that is copied by reference: of most users the name is the id.
+pub type Text = arcstr::ArcStr;
+
 /// What others see of a user. Shared by all rooms that the user is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Who.
     pub id: UserId,
     /// What others read.
-    pub name: Box<str>,
+    pub name: Text,
     /// The user's own choice, or [`Color::of_user`].
     pub color: Color,
     /// Address of a picture.
-    pub avatar: Option<Box<str>>,
+    pub avatar: Option<Text>,
     /// E-mail address.
-    pub email: Option<Box<str>>,
+    pub email: Option<Text>,
 }
 
 impl Profile {
     /// A user of whom nothing but the id is known.
     pub fn of_user(id: UserId) -> Self {
-        let (name, color) = (Box::from(id.as_str()), Color::of_user(&id));
+        let (name, color) = (id.text().clone(), Color::of_user(&id));
         Self { id, name, color, avatar: None, email: None }
     }
 

@@ -128,12 +128,12 @@ fn a_user_in_two_rooms_of_two_shards_is_one_user_with_one_status() {
     let mut node = Node::new();
     assert!(node.sighting("ann").is_none());
     let tab = node.attach("ann", "1");
-    assert_eq!(node.sighting("ann").unwrap().seen().name.as_ref(), "ann");
+    assert_eq!(node.sighting("ann").unwrap().seen().name.as_str(), "ann");
     node.join(tab, "ann", "doc");
     let other = node.attach("ann", "2");
     node.join(other, "ann", "Doc");
     assert_eq!(node.headcount(), Headcount { rooms: 2, users: 1, sessions: 2 });
-    assert_eq!(node.sighting("ann").unwrap().seen().name.as_ref(), "ann!");
+    assert_eq!(node.sighting("ann").unwrap().seen().name.as_str(), "ann!");
     node.command(tab, "doc", RoomCommand::Activity { active: false });
     assert_eq!(node.sighting("ann").unwrap().status(), Status::Online);
     node.command(other, "Doc", RoomCommand::Activity { active: false });
@@ -148,7 +148,7 @@ fn a_held_session_counts_until_its_grace_is_over() {
     node.detach(ann, Detach::Lost);
     node.advance(500);
     assert_eq!(node.headcount(), Headcount { rooms: 1, users: 1, sessions: 1 });
-    assert_eq!(node.sighting("ann").unwrap().seen().name.as_ref(), "ann!");
+    assert_eq!(node.sighting("ann").unwrap().seen().name.as_str(), "ann!");
     node.advance(600);
     assert_eq!(node.headcount(), Headcount::default());
     assert!(node.sighting("ann").is_none());
@@ -167,7 +167,7 @@ fn what_an_earlier_life_of_the_server_left_is_seen_too() {
     assert!(before.shards[0].rooms_after(None, "", 9).items.is_empty());
     assert_eq!(names(&after.shards[0].rooms_after(None, "", 9).items), ["doc"]);
     assert_eq!(after.headcount(), Headcount { rooms: 1, users: 1, sessions: 1 });
-    assert_eq!(after.sighting("ann").unwrap().seen().name.as_ref(), "ann!");
+    assert_eq!(after.sighting("ann").unwrap().seen().name.as_str(), "ann!");
     after.put_in_everywhere(&ShardInput::Kick { user: user("ann") });
     after.advance(50);
     assert_eq!(after.headcount(), Headcount::default());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::id::{IdError, RoomId, UserId};
-use crate::profile::{Color, Profile};
+use crate::profile::{Color, Profile, Text};
 use crate::time::WallTime;
 
 /// A name that a user has chosen: 3–64 characters after trimming, no control characters. Not unique.
@@ -57,14 +57,14 @@ impl Person {
     /// What others see of somebody who says this of themselves: what a person has chosen for good stands over what one of
     /// their connections says.
     pub fn over(&self, said: &Arc<Profile>) -> Arc<Profile> {
-        let boxed = |text: &Arc<str>| Box::from(&**text);
-        let name = self.username.as_ref().map(|name| Box::from(name.as_str()));
+        let text = |text: &Arc<str>| Text::from(&**text);
+        let name = self.username.as_ref().map(|name| Text::from(name.as_str()));
         let seen = Profile {
             id: said.id.clone(),
             name: name.unwrap_or_else(|| said.name.clone()),
             color: self.color.unwrap_or(said.color),
-            avatar: self.avatar.as_ref().map(boxed).or_else(|| said.avatar.clone()),
-            email: self.email.as_ref().map(boxed).or_else(|| said.email.clone()),
+            avatar: self.avatar.as_ref().map(text).or_else(|| said.avatar.clone()),
+            email: self.email.as_ref().map(text).or_else(|| said.email.clone()),
         };
         if seen == **said { Arc::clone(said) } else { Arc::new(seen) }
     }

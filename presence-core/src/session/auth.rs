@@ -6,7 +6,7 @@ use super::{ChosenBy, Identity, Phase, Session, SessionOutput};
 use crate::error::{CloseReason, CommandError, ErrorCode};
 use crate::frame::Frame;
 use crate::id::{RoomId, SessionId, UserId};
-use crate::profile::Profile;
+use crate::profile::{Profile, Text};
 use crate::rights::{Grant, Rooms, Token};
 use crate::shard::{Detach, RoomCommand};
 use crate::time::{Now, Timestamp};
@@ -100,7 +100,7 @@ impl Rights {
 
 impl Session {
     /// The request that opened the connection said or proved who it is, or neither.
-    pub(super) fn begin(&mut self, now: Now, proof: Proof, name: Option<Box<str>>) {
+    pub(super) fn begin(&mut self, now: Now, proof: Proof, name: Option<Text>) {
         let (profile, rights) = match proof {
             Proof::Awaited | Proof::Word(None) => return,
             Proof::Word(Some(user)) => (Arc::new(Profile::of_user(user)), Rights::All),

@@ -28,7 +28,7 @@ use crate::id::{ConnectionId, RoomId, SessionId, UserId};
 use crate::limits::Limits;
 use crate::people::Person;
 use crate::port::transport::{Sent, Silence};
-use crate::profile::Profile;
+use crate::profile::{Profile, Text};
 use crate::shard::{Entry, RoomCommand};
 use crate::stream::Courier;
 use crate::time::{Now, Timestamp};
@@ -56,7 +56,7 @@ pub struct Opening {
     /// How it is known to whom it belongs.
     pub proof: Proof,
     /// What others read, from the URL.
-    pub name: Option<Box<str>>,
+    pub name: Option<Text>,
     /// Which tab or device, from the URL.
     pub session: Option<SessionId>,
     /// The session if the client chooses none.

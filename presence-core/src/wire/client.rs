@@ -11,7 +11,7 @@ use super::json::{Json, Members, Reference, ScanError, StatePatch, scan, string}
 use crate::error::{CommandError, ErrorCode};
 use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::limits::Limits;
-use crate::profile::{Color, is_safe_picture};
+use crate::profile::{Color, Text, is_safe_picture};
 use crate::rights::Token;
 use crate::stream::{MessageId, Seq};
 use crate::time::WallTime;
@@ -159,15 +159,15 @@ pub struct UserClaim {
     /// Who.
     pub id: Option<UserId>,
     /// What others read.
-    pub name: Option<Box<str>>,
+    pub name: Option<Text>,
     /// Which tab or device.
     pub session: Option<SessionId>,
     /// A colour of the user's own choice.
     pub color: Option<Color>,
     /// Address of a picture: `https:` or `data:image/`.
-    pub avatar: Option<Box<str>>,
+    pub avatar: Option<Text>,
     /// E-mail address, as text.
-    pub email: Option<Box<str>>,
+    pub email: Option<Text>,
 }
 
 /// Reads one message. Never panics, whatever the bytes are.

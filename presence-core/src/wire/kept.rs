@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::json::Json;
 use super::server::encode;
 use crate::id::{Epoch, IdError, RoomId, SessionId, UserId, Version};
-use crate::profile::{Color, ColorError, Profile};
+use crate::profile::{Color, ColorError, Profile, Text};
 use crate::room::{KeptMember, KeptRoom, KeptSession, LeaveCause};
 use crate::time::WallTime;
 
@@ -154,8 +154,8 @@ fn read_member(member: Member<'_>) -> Result<KeptMember, KeptRoomError> {
         id: UserId::parse(&member.id)?,
         name: member.name.into(),
         color: Color::parse(&member.color)?,
-        avatar: member.avatar.map(Box::from),
-        email: member.email.map(Box::from),
+        avatar: member.avatar.map(Text::from),
+        email: member.email.map(Text::from),
     };
     Ok(KeptMember {
         profile: Arc::new(profile),

@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, decode, decode_header, encode
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::id::IdError;
 use presence_core::limits::Limits;
-use presence_core::profile::{Color, Profile, is_safe_picture};
+use presence_core::profile::{Color, Profile, Text, is_safe_picture};
 use presence_core::rights::{Grant, Pattern, Rooms};
 use presence_core::time::WallTime;
 use presence_core::wire::UserClaim;
@@ -239,10 +239,10 @@ impl Claims {
         let name = self.name.filter(|name| short(name, limits.name_chars_max) && !name.trim().is_empty());
         let picture = |avatar: &String| avatar.len() <= limits.avatar_bytes_max && is_safe_picture(avatar);
         UserClaim {
-            name: name.map(Box::from),
+            name: name.map(Text::from),
             color: self.color.and_then(|color| Color::parse(&color).ok()),
-            avatar: self.avatar.filter(picture).map(Box::from),
-            email: self.email.filter(|email| short(email, 320)).map(Box::from),
+            avatar: self.avatar.filter(picture).map(Text::from),
+            email: self.email.filter(|email| short(email, 320)).map(Text::from),
             ..Default::default()
         }
     }

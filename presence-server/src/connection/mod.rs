@@ -13,6 +13,7 @@ use std::sync::Arc;
 use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
+use presence_core::profile::Text;
 use presence_core::session::{Opening, OwnEntry, Proof, Session};
 use presence_core::time::Now;
 use tracing::info;
@@ -58,7 +59,7 @@ pub struct Hello {
     /// How it is known to whom it belongs.
     pub proof: Proof,
     /// What others read.
-    pub name: Option<Box<str>>,
+    pub name: Option<Text>,
     /// Which tab or device.
     pub session: Option<SessionId>,
     /// The room that a message without `room` means; the lobby if absent.

@@ -120,7 +120,7 @@ impl DebugMember {
     fn new(member: &Member, now: Timestamp) -> Self {
         Self {
             user_id: member.profile.id.as_str().to_owned(),
-            name: member.profile.name.as_ref().to_owned(),
+            name: member.profile.name.as_str().to_owned(),
             status: member.status().as_str(),
             joined_at: member.joined_at.as_unix_millis(),
             last_seen: member.last_seen.as_unix_millis(),

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use presence_core::id::{IdError, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
+use presence_core::profile::Text;
 
 use super::answer::HttpError;
 use crate::connection::Hello;
@@ -68,7 +69,7 @@ pub(super) fn hello(query: Option<&str>, limits: &Limits) -> Result<(Hello, Opti
             "user_name" if value.chars().count() > name_chars_max => {
                 return Err(bad("user_name", format!("must be at most {name_chars_max} characters")));
             }
-            "user_name" if !value.trim().is_empty() => hello.name = Some(Box::from(&*value)),
+            "user_name" if !value.trim().is_empty() => hello.name = Some(Text::from(&*value)),
             _ => {}
         }
     }

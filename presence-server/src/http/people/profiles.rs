@@ -133,7 +133,7 @@ impl From<&Sight> for Person {
         Self {
             id: text(&profile.id),
             username: username.map(|name| name.as_str().to_owned()),
-            name: profile.name.as_ref().to_owned(),
+            name: profile.name.as_str().to_owned(),
             color: profile.color.as_str().to_owned(),
             avatar: profile.avatar.as_deref().map(str::to_owned),
             status: standing.availability.as_str(),

@@ -84,7 +84,7 @@ pub(super) async fn list(room: RoomId, asked: &Asked<'_>) -> Result<Answer, Http
         Member {
             user_id: text(&member.user),
             username: username.map(|name| name.as_str().to_owned()),
-            name: sight.profile.name.as_ref().to_owned(),
+            name: sight.profile.name.as_str().to_owned(),
             color: sight.profile.color.as_str().to_owned(),
             status: sight.standing.availability.as_str(),
             joined_at: member.joined_at.as_unix_millis(),
