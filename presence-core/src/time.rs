@@ -1,7 +1,7 @@
 //! Time as the model knows it: numbers that come in with every input. Nothing here can read a clock.
 
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -61,18 +61,34 @@ impl Sub<Duration> for Timestamp {
 }
 
 /// Unix milliseconds, as people see them. Shown on the wire; decides nothing about membership.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WallTime(i64);
+///
+/// From 1970 on kept as one more than it is, so that none is kept in no more room than one: it is kept of everybody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(NonZeroI64);
 
 impl WallTime {
     /// The moment `millis` milliseconds after 1970-01-01T00:00:00Z.
     pub const fn from_unix_millis(millis: i64) -> Self {
-        Self(millis)
+        let kept = if millis < 0 { millis } else { millis.saturating_add(1) };
+        Self(NonZeroI64::new(kept).expect("what would be zero is one more"))
     }
 
     /// Milliseconds after 1970-01-01T00:00:00Z.
     pub const fn as_unix_millis(self) -> i64 {
-        self.0
+        let kept = self.0.get();
+        if kept < 0 { kept } else { kept - 1 }
+    }
+}
+
+impl Default for WallTime {
+    fn default() -> Self {
+        Self::from_unix_millis(0)
+    }
+}
+
+impl fmt::Debug for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WallTime({})", self.as_unix_millis())
     }
 }
 
@@ -95,5 +111,14 @@ mod tests {
         assert_eq!(late + Duration::from_secs(1), late);
         assert_eq!(Timestamp::default() - Duration::from_secs(1), Timestamp::default());
         assert_eq!(Timestamp::default().since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn wall_times_before_and_after_1970_are_in_order_and_none_takes_no_room() {
+        let moments = [i64::MIN, -2, -1, 0, 1, 2, i64::MAX - 1];
+        let times = moments.map(WallTime::from_unix_millis);
+        assert_eq!(times.map(WallTime::as_unix_millis), moments);
+        assert!(times.is_sorted_by(|earlier, later| earlier < later));
+        assert_eq!(size_of::<Option<WallTime>>(), size_of::<WallTime>());
     }
 }
