@@ -47,7 +47,8 @@ pub enum Owner {
 struct Entry {
     mailbox: Arc<Mailbox>,
     inlet: Option<Arc<dyn Inlet>>,
-    owner: Owner,
+    /// Once that is known.
+    user: Option<UserId>,
 }
 
 /// An open connection, for those who look through all of them.
@@ -89,7 +90,7 @@ impl Registry {
         inlet: Option<Arc<dyn Inlet>>,
     ) {
         let mut open = self.open();
-        let entry = Entry { mailbox: Arc::clone(mailbox), inlet, owner: Owner::Unknown };
+        let entry = Entry { mailbox: Arc::clone(mailbox), inlet, user: None };
         open.by_transport.entry(transport).or_default().insert(id, entry);
         if let Some(last_return) = open.draining {
             mailbox.drain(last_return);
@@ -101,15 +102,18 @@ impl Registry {
         let mut open = self.open();
         let entry = open.by_transport.values_mut().find_map(|connections| connections.get_mut(&id));
         if let Some(entry) = entry {
-            entry.owner = Owner::User(user.clone());
+            entry.user = Some(user.clone());
         }
     }
 
     /// Whose the connection is that calls itself `id`.
     pub fn owner(&self, id: &str) -> Owner {
         let id = ConnectionId::parse(id).ok();
-        let owner = id.and_then(|id| self.open().entry(id).map(|entry| entry.owner.clone()));
-        owner.unwrap_or(Owner::NoConnection)
+        match id.and_then(|id| self.open().entry(id).map(|entry| entry.user.clone())) {
+            Some(Some(user)) => Owner::User(user),
+            Some(None) => Owner::Unknown,
+            None => Owner::NoConnection,
+        }
     }
 
     /// It is gone.

@@ -282,7 +282,8 @@ impl Router {
         let (hello, said) = query::hello(query, &self.limits)?;
         let proof = self.proven(caller, || self.auth.proof(headers, query, said))?;
         let mut hello = Hello { proof, ..hello };
-        hello.places.address = Some(place.map_err(|refused| self.refuse(refused))?);
+        let place = place.map_err(|refused| self.refuse(refused))?;
+        hello.places.address = Some(place).filter(|place| place.is_counted());
         Ok(hello)
     }
 

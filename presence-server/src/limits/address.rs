@@ -72,6 +72,11 @@ impl AddressPlace {
     pub fn address(&self) -> IpAddr {
         self.address
     }
+
+    /// Whether it counts: a connection need not keep one that is not limited.
+    pub fn is_counted(&self) -> bool {
+        self.limits.is_some()
+    }
 }
 
 impl Drop for AddressPlace {
@@ -222,7 +227,7 @@ mod tests {
             limits.connect(address("203.0.113.7")).unwrap(),
         );
         let refused = limits.connect(address("203.0.113.7")).unwrap_err();
-        assert_eq!(refused.bound, Bound::ConnectionsPerAddress);
+        assert!(first.is_counted() && refused.bound == Bound::ConnectionsPerAddress);
         assert!(limits.connect(address("203.0.113.8")).is_ok());
         drop(first);
         assert!(limits.connect(address("203.0.113.7")).is_ok());
@@ -285,6 +290,7 @@ mod tests {
         });
         let loopback = address("127.0.0.1");
         let places: Vec<_> = (0..100).map(|_| limits.connect(loopback).unwrap()).collect();
+        assert!(places.iter().all(|place| !place.is_counted()));
         assert!((0..100).all(|_| limits.request(loopback).is_ok()));
         (0..100).for_each(|_| limits.failed_auth(loopback));
         assert!(limits.check_auth(loopback).is_ok());
