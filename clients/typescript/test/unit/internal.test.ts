@@ -8,7 +8,7 @@ const SRC = resolve(import.meta.dirname, "../../src");
 const GOLDEN = resolve(import.meta.dirname, "../../../../presence-core/tests/golden");
 
 /** What applications see; the names of all members are theirs too. */
-const PUBLIC = /(?:^|\/)(?:api|errors|people|tabs|document|outside)\.ts$|^react\//u;
+const PUBLIC = /(?:^|\/)(?:errors|people|tabs|document|outside)\.ts$|^(?:api|react)\//u;
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/u.test(file))
