@@ -31,6 +31,8 @@ const later = [
   ["stream.js", 1_600],
   // with the first `watch` or `listUsers`,
   ["directory.js", 1_000],
+  // with the first `room.window()`,
+  ["windows.js", 1_500],
   // and with the first request over HTTP.
   ["request.js", 900],
 ];

@@ -7,3 +7,4 @@ export type * from "./api/options.ts";
 export type * from "./api/outside.ts";
 export type * from "./api/people.ts";
 export type * from "./api/rooms.ts";
+export type * from "./api/windows.ts";

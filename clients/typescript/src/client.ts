@@ -64,8 +64,8 @@ export function createClient(options: ClientOptions): Client {
 
   const tokenFor = async (reason: TokenRequest["reason"], signal: AbortSignal): Promise<string | null> => {
     if (!getToken) return given;
-    const { createCredentials } = await fetched(import("./link/credentials.ts"));
-    credentials ??= createCredentials(getToken, env);
+    const { create } = await fetched(import("./link/credentials.ts"));
+    credentials ??= create(getToken, env);
     return credentials.get(reason, signal);
   };
 
@@ -90,12 +90,9 @@ export function createClient(options: ClientOptions): Client {
       hub.tick = limits.tickMs ?? 33;
       emit("identity", hub.identity);
       stopWaiting = env.after(env.page.visible() ? LASTING : 0, host.keepUp);
-      upkeep.now?.opened();
-      for (const resident of residents.values()) resident.open();
+      for (const part of [upkeep.now, directory.now, ...residents.values()]) part?.opened();
       messages.setTime(serverTime);
-      messages.now?.flush();
-      directory.now?.opened();
-      catchUp();
+      hub.settled();
     },
     received(message) {
       switch (message.type) {
@@ -105,7 +102,8 @@ export function createClient(options: ClientOptions): Client {
           emit("error", message.error);
           return residents.get(message.error.room ?? "")?.receive(message);
         case "unknown":
-          if (!directory.now?.receive(message.message)) messages.receive(message.message);
+          if (!directory.now?.receive(message.message) && !windows.now?.receive(message.message))
+            messages.receive(message.message);
           return;
       }
       if ("room" in message) residents.get(message.room)?.receive(message);
@@ -131,11 +129,12 @@ export function createClient(options: ClientOptions): Client {
     identity: null,
     tick: 0,
     selfId,
-    profile: () => ({ ...profile }),
+    profile: () => profile,
     residents,
     settled() {
       messages.now?.flush();
-      catchUp();
+      // When all rooms are entered, what was missed of messages is asked for; then everything is in step.
+      if (link.isOpen() && ![...residents.values()].some(({ isEntering }) => isEntering())) messages.sync(link.synced);
     },
   };
   const messages = createMessages(hub);
@@ -143,11 +142,7 @@ export function createClient(options: ClientOptions): Client {
   const upkeep = later(hub, () => import("./upkeep.ts"), introduceAll);
   /** People elsewhere, once somebody has asked for them. */
   const directory = later(hub, () => import("./directory.ts"));
-
-  /** When all rooms are entered, what was missed of messages is asked for; then everything is in step. */
-  function catchUp(): void {
-    if (link.isOpen() && ![...residents.values()].some(({ isEntering }) => isEntering())) messages.sync(link.synced);
-  }
+  const windows = later(hub, () => import("./windows.ts"));
 
   const updateProfile = (next: Profile): void => {
     profile = { ...profile, ...next };
@@ -160,7 +155,7 @@ export function createClient(options: ClientOptions): Client {
       return hub.identity;
     },
     room(id, how = {}) {
-      const resident = residents.get(id) ?? known.get(id)?.deref() ?? createRoom(id, hub, messages);
+      const resident = residents.get(id) ?? known.get(id)?.deref() ?? createRoom(id, hub, messages, windows);
       known.set(id, new WeakRef(resident));
       if (how.enter !== false && !life.signal.aborted) resident.take(how.state);
       return resident.room;

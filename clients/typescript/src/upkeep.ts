@@ -67,7 +67,8 @@ export function create(hub: Hub): Upkeep {
     const { room, roster, isIn } = resident;
     const before = questions.get(room.id);
     const since = roster.since();
-    if (!since || !hub.isOpen()) return;
+    // A window comes whole each time: there is nothing to miss.
+    if (!since || !hub.isOpen() || resident.asking) return;
     before?.stop();
     const { tries = 0, isReported = false } = before ?? {};
     if (kind && !isReported && isIn()) report(room.id, kind);
@@ -99,7 +100,7 @@ export function create(hub: Hub): Upkeep {
       if (question) question.isReported = true;
     },
     settled(resident, digest) {
-      if (digestOf(resident.roster.users()) === digest) upkeep.forget(resident.room.id);
+      if (resident.asking || digestOf(resident.roster.users()) === digest) upkeep.forget(resident.room.id);
       else upkeep.mend(resident, "digest", 2);
     },
     forget(room) {

@@ -3,6 +3,7 @@ import type { PresenceError } from "../errors.ts";
 import type { Json, JsonObject, Release } from "./json.ts";
 import type { Dropped, Message, StoredMessage } from "./messages.ts";
 import type { Cursor, Me, RemoteCursor, User } from "./people.ts";
+import type { RoomWindow, Rows, WindowOptions } from "./windows.ts";
 
 /** How this client stands to a room. */
 export type RoomStatus =
@@ -89,6 +90,14 @@ export interface Room {
   readonly enter: (options?: Pick<RoomOptions, "state">) => Release;
   /** Releases one hold that {@link Client.room} took. */
   readonly leave: () => void;
+  /**
+   * Watches these rows of a large room instead of reading all of it, and holds the room until it is closed: ask a room that
+   * was not entered, `client.room(id, { enter: false })`. Resolves when they are there, rejects with a
+   * {@link PresenceError} if they are refused. A room has one window; whoever asks again has it too, and moves it.
+   *
+   * As long as there is one, {@link RoomSnapshot.users} are its rows, and nobody's coming and going is told.
+   */
+  readonly window: (rows: Rows, options?: WindowOptions) => Promise<RoomWindow>;
   /** Merges into this session's state, field by field; `null` removes a field. Shown at once, undone if refused. */
   readonly update: (patch: JsonObject) => void;
   /** Points somewhere, or nowhere. Call it as often as you like: it sends the latest, and nothing if nobody looks. */

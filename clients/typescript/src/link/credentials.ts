@@ -20,7 +20,7 @@ function endOf(token: string): number {
   return typeof exp === "number" ? exp * 1000 : Number.POSITIVE_INFINITY;
 }
 
-export function createCredentials(getToken: NonNullable<ClientOptions["getToken"]>, env: Env): Credentials {
+export function create(getToken: NonNullable<ClientOptions["getToken"]>, env: Env): Credentials {
   let token = "";
   /** How far the server's clock is from this machine's. */
   let ahead = 0;

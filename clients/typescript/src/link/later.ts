@@ -3,7 +3,7 @@ import type { Dial, Transport, TransportEvents } from "../api.ts";
 
 /** Loads the way, and then takes it. If it does not load it has failed, and is tried again as any other that has. */
 export function openLater(dial: Dial, events: TransportEvents): Transport {
-  const way = import("./stream.ts").then(({ openStream }) => openStream(dial, events));
+  const way = import("./stream.ts").then(({ create }) => create(dial, events));
   const tell = (what: (transport: Transport) => void): void => {
     way.then(what).catch(() => {});
   };

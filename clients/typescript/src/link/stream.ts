@@ -11,7 +11,7 @@ const BATCH = 100;
 const POST_AGAIN = 1_000;
 
 /** Opens an event stream by `fetch`: unlike `EventSource` it can send the token in a header. */
-export function openStream(dial: Dial, events: TransportEvents): Transport {
+export function create(dial: Dial, events: TransportEvents): Transport {
   const abort = new AbortController();
   let token = dial.token;
   let connection: unknown;

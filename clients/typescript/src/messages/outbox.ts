@@ -2,7 +2,7 @@
 import type { Json, Message, OutboxEntry, OutboxStore, Release, StoredMessage } from "../api.ts";
 import { PresenceError } from "../errors.ts";
 import type { Hub } from "../hub.ts";
-import { AGAIN, isPassing } from "../room/mine.ts";
+import { isPassing } from "../room/mine.ts";
 import type { ServerMessage } from "../wire/messages.ts";
 import { createKeeper } from "./keeper.ts";
 import { ownMessage } from "./message.ts";
@@ -10,6 +10,9 @@ import { readNews } from "./news.ts";
 
 /** How many may wait. */
 const MOST = 500;
+
+/** When to say again what the server has no time for, if it does not say. */
+const AGAIN = 1_000;
 
 export interface Outbox {
   readonly send: (room: string, data: Json, id?: string) => Promise<StoredMessage>;

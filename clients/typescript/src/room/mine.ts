@@ -7,7 +7,7 @@ import type { Answered, ServerMessage } from "../wire/messages.ts";
 import { createPace } from "./pace.ts";
 
 /** When to try again what the server has no time for, if it does not say. */
-export const AGAIN = 1_000;
+const AGAIN = 1_000;
 
 const NOTHING: JsonObject = /* @__PURE__ */ joined();
 

@@ -4,7 +4,9 @@ import { createEmitter } from "../emitter.ts";
 import type { PresenceError } from "../errors.ts";
 import type { Hub } from "../hub.ts";
 import { backoff } from "../link/endings.ts";
+import type { Later } from "../load.ts";
 import type { Messages } from "../messages/messages.ts";
+import type { Windows } from "../windows.ts";
 import { keep } from "../wire/json.ts";
 import type { Answered, ServerMessage } from "../wire/messages.ts";
 import { createMine, isPassing } from "./mine.ts";
@@ -23,7 +25,7 @@ export interface Resident {
   readonly isEntering: () => boolean;
   readonly receive: (message: ServerMessage) => void;
   /** The connection is open: enters. */
-  readonly open: () => void;
+  readonly opened: () => void;
   readonly lost: () => void;
   readonly roster: Roster;
   /** Whether it is entered, so that something may be said in it. */
@@ -38,9 +40,13 @@ export interface Resident {
   readonly changed: () => void;
   /** Leaves, whoever holds it. */
   readonly vacate: () => void;
+  /** Who holds it. */
+  readonly holds: ReadonlySet<Release>;
+  /** What to enter with beside the user; there if a window is watched, so that not everything is read. */
+  asking?: (() => JsonObject) | null;
 }
 
-export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
+export function createRoom(id: string, hub: Hub, messages: Messages, windows: Later<Windows>): Resident {
   const { env } = hub;
   const { on, emit } = createEmitter<RoomEvents>(hub.guard);
   const roster = createRoster();
@@ -59,7 +65,8 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     hub.say({ type: `presence:${type}`, room: id, ...fields }, answered);
 
   const isSeen = (): boolean =>
-    isIn() && roster.users().some((user) => user.id !== hub.selfId() || user.connectionCount > 1);
+    isIn() &&
+    (Boolean(resident.asking) || roster.users().some((user) => user.id !== hub.selfId() || user.connectionCount > 1));
 
   const mine = createMine(hub, {
     isIn,
@@ -138,11 +145,11 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
 
   const join = (more?: JsonObject, answered?: Answered): void => {
     const since = roster.since();
-    say("join", { user: hub.profile(), ...more, ...(since && { since }) }, answered);
+    say("join", { user: hub.profile(), ...more, ...(since && { since }), ...resident.asking?.() }, answered);
   };
 
   const enter = (): void => {
-    join({ state: mine.introduce() }, (reply) => (reply.type === "error" ? refused(reply.error) : receive(reply)));
+    join({ state: mine.introduce() }, (reply) => (reply.type === "error" ? refused(reply.error) : hub.received(reply)));
     if (status.kind !== "stale") setStatus({ kind: "joining" });
   };
 
@@ -190,7 +197,7 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
         return;
       }
       case "presence:cursors":
-        roster.move(message.cursors);
+        roster.glide(message.cursors);
         return changed("frame");
       case "presence:typing":
         typing = message.userIds;
@@ -251,6 +258,10 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
       on,
       enter: (options) => hold(options?.state),
       leave: () => ownHolds.pop()?.(),
+      async window(...how) {
+        hub.connect();
+        return windows.use(({ open }) => open(resident, ...how));
+      },
       update: mine.update,
       cursor: mine.point,
       typing: (isTyping) => messages.use(({ type }) => type(id, isTyping)),
@@ -261,7 +272,7 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     take: (state) => ownHolds.push(hold(state)),
     isEntering: () => status.kind === "joining" || status.kind === "stale",
     receive,
-    open: enter,
+    opened: enter,
     lost() {
       stop();
       typing = [];
@@ -278,6 +289,7 @@ export function createRoom(id: string, hub: Hub, messages: Messages): Resident {
     emit,
     changed,
     vacate,
+    holds,
   };
   return resident;
 }

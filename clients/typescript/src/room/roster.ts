@@ -1,6 +1,6 @@
 // Who is in a room, as the server tells it: a fold over its messages, which knows when it has missed something.
 import type { Cursor, RemoteCursor, RoomEvents, Session, User } from "../api.ts";
-import { merge, same } from "../wire/json.ts";
+import { merge, only, same } from "../wire/json.ts";
 import type { Said, Stand, WireUser } from "../wire/messages.ts";
 
 /** What happened to somebody, as a room tells it. */
@@ -24,7 +24,7 @@ export interface Roster {
   readonly begin: (snapshot: Said<"presence:currentUsers">) => readonly Step[];
   /** `null`: something before it is missing. */
   readonly apply: (event: Versioned) => readonly Step[] | null;
-  readonly move: (cursors: Said<"presence:cursors">["cursors"]) => void;
+  readonly glide: (cursors: Said<"presence:cursors">["cursors"]) => void;
   /** What does not fit the server's version, if anything does not. */
   readonly compare: (synced: Stand) => "gap" | "epoch" | null;
   readonly clear: () => void;
@@ -57,7 +57,7 @@ export function createRoster(): Roster {
     const before = users.get(userId);
     if (!before) return [];
     // What is not told has not changed.
-    const next = { ...before, ...Object.fromEntries(Object.entries(news).filter(([, value]) => value !== null)) };
+    const next = { ...before, ...only(news, (_, value) => value !== null) };
     const now = sessions ? put({ ...next, sessions }) : next;
     const stated = (one: Session): Session =>
       one.sessionId === sessionId ? { ...one, state: merge(one.state, state ?? {}) } : one;
@@ -107,7 +107,7 @@ export function createRoster(): Roster {
       refresh();
       return user ? [["leave", { user, cause: event.cause }]] : [];
     },
-    move(cursors) {
+    glide(cursors) {
       for (const { userId, sessionId, cursor } of cursors) {
         const user = users.get(userId);
         if (user) point(user, sessionId, cursor);

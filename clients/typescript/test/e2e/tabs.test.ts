@@ -117,3 +117,20 @@ it("go over to the stream of another one, and nobody sees them leave", async () 
   expect(bob.left).toEqual([]);
   expect(counts.filter((count) => count < 2)).toEqual([]);
 });
+
+it("watch a window of the same room each", async () => {
+  const bob = watch("tabs-3");
+  const around = outside();
+  const tabs = [1, 2, 3].map((number) => openTab(around, "tabs-3", `tab-${number}`));
+  await until("all are there", () => bob.room.others[0]?.connectionCount === 3);
+  const views = await Promise.all(tabs.map(({ room }, at) => room.window({ from: at * 20, count: 20 })));
+  expect(views.map(({ from, total, sessions }) => [from, total, sessions])).toEqual([
+    [0, 2, 4],
+    [20, 2, 4],
+    [40, 2, 4],
+  ]);
+  expect(views.map(({ users }) => users.length)).toEqual([2, 0, 0]);
+  views[2]?.move({ from: 0, count: 20 });
+  await until("one has moved", () => views[2]?.users.length === 2);
+  expect(views.map(({ from }) => from)).toEqual([0, 20, 0]);
+});

@@ -7,6 +7,7 @@ import { readListed, readStatuses } from "../../src/directory.ts";
 import { PresenceError } from "../../src/index.ts";
 import { type News, readNews } from "../../src/messages/news.ts";
 import { digestOf, fnv1a } from "../../src/room/digest.ts";
+import { readWindow } from "../../src/windows.ts";
 import { json, same } from "../../src/wire/json.ts";
 import { parse as parseCore } from "../../src/wire/parse.ts";
 
@@ -21,8 +22,10 @@ const ELSEWHERE = new Map([
   ["user_status", readStatuses],
   ["online_users", readListed],
 ]);
-/** What this client leaves aside: it reads rooms whole, and takes them as they are told. */
-const LEFT_ASIDE = new Set(["mode", "window", "window_totals"]);
+/** What only those read who watch a window. */
+const WINDOWS = ["window", "window_totals"];
+/** What this client leaves aside: it takes rooms as they are told. */
+const LEFT_ASIDE = new Set(["mode", ...WINDOWS]);
 const messages = [...golden].filter(([name]) => !BODIES.has(name));
 const read = messages.filter(([name]) => !LEFT_ASIDE.has(name));
 
@@ -37,6 +40,10 @@ describe("the server's golden files", () => {
   it.each([...ELSEWHERE])("%s is known to whoever has asked", (name, read) => {
     const { users } = JSON.parse(golden.get(name) ?? "");
     expect(read(users, "users")).toMatchSnapshot();
+  });
+
+  it.each(WINDOWS)("%s is known to whoever watches one", (name) => {
+    expect(readWindow(JSON.parse(golden.get(name) ?? ""), name)).toMatchSnapshot();
   });
 
   it.each(read.filter(([name]) => !ELSEWHERE.has(name)))("%s is known", (_, line) => {

@@ -8,6 +8,7 @@ import "../../src/messages/keeper.ts";
 import "../../src/messages/post.ts";
 import "../../src/request.ts";
 import "../../src/upkeep.ts";
+import "../../src/windows.ts";
 import type {
   ClientOptions,
   Dial,

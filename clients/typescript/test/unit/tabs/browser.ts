@@ -1,6 +1,6 @@
 // A browser for tests: tabs that open, close and freeze, with locks and channels between them, in a world's time.
 import type { Env, PageEvent, Release } from "../../../src/api.ts";
-import { openStream } from "../../../src/link/stream.ts";
+import { create as openStream } from "../../../src/link/stream.ts";
 import type { Channel, Hold, Outside } from "../../../src/tabs.ts";
 import type { World } from "../world.ts";
 
