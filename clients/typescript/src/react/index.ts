@@ -14,3 +14,4 @@ export {
   useUsers,
 } from "./hooks.ts";
 export { type Equal, shallow } from "./store.ts";
+export { useWindow } from "./window.ts";

@@ -10,15 +10,20 @@ import type {
   Room,
   RoomEvents,
   RoomSnapshot,
+  RoomWindow,
   User,
   UserStatus,
+  WindowSnapshot,
 } from "../../../src/api.ts";
+import type { PresenceError } from "../../../src/errors.ts";
 
 /** A room that a test drives. */
 export interface FakeRoom {
   readonly room: Room;
   readonly show: (patch: Partial<RoomSnapshot>) => void;
   readonly emit: <Type extends keyof RoomEvents>(type: Type, event: RoomEvents[Type]) => void;
+  /** What a window of it shows from now on; an error refuses the next one. */
+  readonly look: (shown: Partial<WindowSnapshot> | PresenceError) => void;
   /** How many hold it, listen to it, and handle its events. */
   readonly held: () => { holds: number; listeners: number; handlers: number };
 }
@@ -94,6 +99,34 @@ function createFakeRoom(id: string, said: string[], left: Set<() => void>): Fake
       });
     };
   };
+  let shown: WindowSnapshot = {
+    status: { kind: "live" },
+    stale: false,
+    from: 0,
+    count: 0,
+    users: [],
+    total: 0,
+    sessions: 0,
+    mode: "exact",
+    error: null,
+  };
+  let refusal: PresenceError | null = null;
+  const open: Room["window"] = async ({ from, count }, { state, signal } = {}) => {
+    await Promise.resolve();
+    if (refusal || signal?.aborted) throw refusal;
+    said.push(`window ${id} ${from}+${count}${state ? ` ${JSON.stringify(state)}` : ""}`);
+    const close = (): void => void said.push(`close ${id}`);
+    signal?.addEventListener("abort", close);
+    const view: Omit<RoomWindow, keyof WindowSnapshot> = {
+      get snapshot() {
+        return shown;
+      },
+      subscribe: (listener) => signals.on("changed", listener),
+      move: (rows) => void said.push(`move ${id} ${rows.from}+${rows.count}`),
+      close,
+    };
+    return view as RoomWindow;
+  };
   const room: Room = {
     id,
     get snapshot() {
@@ -112,6 +145,7 @@ function createFakeRoom(id: string, said: string[], left: Set<() => void>): Fake
     on: events.on,
     enter: hold,
     leave: unasked,
+    window: open,
     update: (patch) => void said.push(`update ${id} ${JSON.stringify(patch)}`),
     cursor: (cursor) => void said.push(`cursor ${id} ${JSON.stringify(cursor)}`),
     typing: (typing = true) => void said.push(`typing ${id} ${typing}`),
@@ -123,6 +157,12 @@ function createFakeRoom(id: string, said: string[], left: Set<() => void>): Fake
     room,
     show,
     emit: events.emit,
+    look(next) {
+      refusal = next instanceof Error ? next : null;
+      if (refusal) return;
+      shown = Object.freeze({ ...shown, ...next } as WindowSnapshot);
+      signals.emit("changed", null);
+    },
     held: () => ({ holds, listeners: signals.count(), handlers: events.count() }),
   };
 }
