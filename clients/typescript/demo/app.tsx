@@ -3,9 +3,10 @@ import { type ReactNode, useEffect } from "react";
 import type { Client } from "../src/index.ts";
 import type { People } from "../src/people.ts";
 import { PresenceProvider, Room, useRoom, useSnapshot } from "../src/react/index.ts";
-import { OfflineBanner } from "../src/react/parts/index.ts";
+import { Facepile, OfflineBanner } from "../src/react/parts/index.ts";
 import { useRoomName } from "./address.ts";
 import { Chat } from "./chat.tsx";
+import { Crowd } from "./crowd.tsx";
 import { Header } from "./header.tsx";
 import { Invitations } from "./invitations.tsx";
 import { Members } from "./members.tsx";
@@ -13,13 +14,23 @@ import { PeopleHere } from "./people.tsx";
 import { Stage } from "./stage.tsx";
 import { You } from "./you.tsx";
 
-export function App({ client, people }: { readonly client: Client; readonly people: People }): ReactNode {
+interface AppProps {
+  readonly client: Client;
+  readonly people: People;
+  /** Whether rooms are shown as crowds, of which only a part is read. */
+  readonly isCrowd: boolean;
+}
+
+export function App({ client, people, isCrowd }: AppProps): ReactNode {
   const [room, go] = useRoomName();
+  if (isCrowd) return <CrowdApp client={client} people={people} room={room} go={go} />;
   return (
     <PresenceProvider client={client}>
       <Room id={room} key={room}>
         <Title />
-        <Header go={go} />
+        <Header go={go}>
+          <Facepile max={6} />
+        </Header>
         <OfflineBanner />
         <Invitations people={people} go={go} />
         <main>
@@ -29,6 +40,24 @@ export function App({ client, people }: { readonly client: Client; readonly peop
             <Members people={people} />
             <You people={people} />
           </aside>
+          <Chat people={people} />
+        </main>
+      </Room>
+    </PresenceProvider>
+  );
+}
+
+type CrowdAppProps = Omit<AppProps, "isCrowd"> & { readonly room: string; readonly go: (room: string) => void };
+
+/** The same for a room of which only a window is read: that enters it. */
+function CrowdApp({ client, people, room, go }: CrowdAppProps): ReactNode {
+  return (
+    <PresenceProvider client={client}>
+      <Room id={room} key={room} enter={false}>
+        <Header go={go} />
+        <OfflineBanner />
+        <main className="of-crowd">
+          <Crowd />
           <Chat people={people} />
         </main>
       </Room>

@@ -1,9 +1,15 @@
 // The head of the page: which room this is, who is here, and how the connection stands.
 import { type FormEvent, type ReactNode, useState } from "react";
 import { useRoom } from "../src/react/index.ts";
-import { ConnectionIndicator, Facepile } from "../src/react/parts/index.ts";
+import { ConnectionIndicator } from "../src/react/parts/index.ts";
 
-export function Header({ go }: { readonly go: (room: string) => void }): ReactNode {
+interface HeaderProps {
+  readonly go: (room: string) => void;
+  /** Who is here, in short. */
+  readonly children?: ReactNode;
+}
+
+export function Header({ go, children }: HeaderProps): ReactNode {
   return (
     <header>
       <h1>
@@ -14,7 +20,7 @@ export function Header({ go }: { readonly go: (room: string) => void }): ReactNo
         Presence
       </h1>
       <RoomForm go={go} />
-      <Facepile max={6} />
+      {children}
       <ConnectionIndicator rtt />
     </header>
   );

@@ -9,7 +9,7 @@ import { identify } from "./identity.ts";
 import { createKept, tabStorage } from "./kept.ts";
 
 const storage = tabStorage();
-const { transport, token, user } = readAddress(location);
+const { transport, token, user, isCrowd } = readAddress(location);
 const self = identify(user, storage);
 
 const client = createClient({
@@ -22,4 +22,4 @@ const client = createClient({
 });
 
 const page = document.getElementById("page");
-if (page) createRoot(page).render(<App client={client} people={createPeople(client)} />);
+if (page) createRoot(page).render(<App client={client} people={createPeople(client)} isCrowd={isCrowd} />);

@@ -1,15 +1,18 @@
 // Who is in the room now.
 import type { ReactNode } from "react";
-import { useMe, useUsers } from "../src/react/index.ts";
+import { useMe, useRoom, useUsers } from "../src/react/index.ts";
 import { RoomRoster, StatusDot } from "../src/react/parts/index.ts";
+import { addressOf } from "./address.ts";
 
 export function PeopleHere(): ReactNode {
   const count = useUsers((users) => users.length);
   const [{ id }] = useMe();
+  const room = useRoom();
   return (
     <section className="panel" aria-labelledby="here">
       <h2 id="here">
         Here now <span className="count">{count}</span>
+        <a href={addressOf(room.id, true, "crowd")}>As a crowd</a>
       </h2>
       <RoomRoster aria-label="People here now" announce>
         {(user) => {

@@ -92,7 +92,7 @@ test(
     const tabs = await Promise.all(
       TRANSPORTS.map(async (transport) => {
         const page = await context.newPage();
-        await page.goto(addressOf(server.url, `Over ${transport}`, "lobby", transport));
+        await page.goto(addressOf(server.url, `Over ${transport}`, { transport }));
         await isLive(page);
         const states = await recordStates(page);
         return { page, states, ticks: await countTicks(page) };

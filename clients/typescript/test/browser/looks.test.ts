@@ -77,6 +77,12 @@ describe.each(LOOKS)("%s", (name, look) => {
     expect(await faultsOf(bob)).toEqual([]);
   });
 
+  test("axe finds nothing in a crowd", async () => {
+    const ann = await crowd.visit(server.url, "Ann", { room: "crowd", view: "crowd", context });
+    await personIn(ann, "Ann").waitFor();
+    expect(await faultsOf(ann)).toEqual([]);
+  });
+
   test("axe finds nothing while there is no connection", async () => {
     const ann = await crowd.visit(server.url, "Ann", {
       room: `alone-${name.replaceAll(" ", "-")}`,
@@ -100,7 +106,7 @@ test("all of the page is reached by keys, in the order in which it is read", asy
     await ann.keyboard.press("Tab");
     reached.push(await ann.evaluate(() => document.activeElement?.id || document.activeElement?.textContent || ""));
   }
-  expect(reached.slice(0, 4)).toEqual(["room", "Open a second tab", "Become a member", "name"]);
+  expect(reached.slice(0, 5)).toEqual(["room", "Open a second tab", "As a crowd", "Become a member", "name"]);
 });
 
 const pictures = process.env["UPDATE_SCREENSHOTS"] ? describe : describe.skip;

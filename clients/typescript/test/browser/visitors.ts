@@ -20,6 +20,8 @@ const OUTAGE = /net::ERR_|^WebSocket connection to /u;
 export interface Visit {
   readonly room?: string;
   readonly transport?: TransportKind;
+  /** How rooms are shown: as crowds, of which only a part is read. */
+  readonly view?: "crowd";
   /** Whether the server will be away for a while, which a browser complains of by itself. */
   readonly outage?: boolean;
   readonly context?: BrowserContextOptions;
@@ -40,7 +42,7 @@ export async function visitors(): Promise<Visitors> {
   const contexts: BrowserContext[] = [];
   let complaints: string[] = [];
   return {
-    async visit(url, user, { room = "lobby", transport, outage = false, context: options = {}, prepare } = {}) {
+    async visit(url, user, { outage = false, context: options = {}, prepare, ...where } = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
       contexts.push(context);
       const page = await context.newPage();
@@ -49,7 +51,7 @@ export async function visitors(): Promise<Visitors> {
         if (!(outage && OUTAGE.test(message.text()))) complaints.push(`${user}: ${message.text()}`);
       });
       await prepare?.(page);
-      await page.goto(addressOf(url, user, room, transport));
+      await page.goto(addressOf(url, user, where));
       await isLive(page);
       return page;
     },
@@ -64,8 +66,10 @@ export async function visitors(): Promise<Visitors> {
   };
 }
 
-export function addressOf(url: string, user: string, room: string, transport?: TransportKind): string {
-  const query = new URLSearchParams({ user, room, ...(transport && { transport }) });
+type Where = Pick<Visit, "room" | "transport" | "view">;
+
+export function addressOf(url: string, user: string, { room = "lobby", ...more }: Where = {}): string {
+  const query = new URLSearchParams({ user, room, ...more });
   return `${url}/?${query}`;
 }
 

@@ -30,11 +30,10 @@ beforeAll(async () => {
   network = await networkTo(server.url);
   for (let at = 0; at < CROWD; at += 1) {
     const client = createClient({ url: server.url, user: { id: place(at), name: place(at) }, transport: "ws" });
-    const room = client.room("hall", { enter: false });
-    crowd.push({ client, room });
-    await room.window({ from: 0, count: 1 });
+    crowd.push({ client, room: client.room("hall", { enter: false }) });
   }
-}, 60_000);
+  await Promise.all(crowd.map(({ room }) => room.window({ from: 0, count: 1 })));
+});
 afterEach(() => {
   for (const client of clients.splice(0)) client.disconnect({ permanent: true });
 });
