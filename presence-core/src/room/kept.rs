@@ -119,9 +119,9 @@ impl Room {
             (room.version, room.feed) = (Version::default(), Feed::new());
         }
         for member in members {
-            room.members.insert(member.profile.id.clone(), Box::new(member.wait(now, limits)));
+            room.members.insert(member.wait(now, limits));
         }
-        for (user, member) in &room.members {
+        for (user, member) in room.members.iter() {
             room.digest.add(user, member.sessions.len());
             room.told.joined(user);
         }

@@ -6,6 +6,7 @@ mod hand_out;
 mod kept;
 mod live;
 mod member;
+mod members;
 mod mode;
 mod movement;
 mod pending;
@@ -30,6 +31,7 @@ use crate::profile::Profile;
 use crate::time::{Now, Timestamp};
 use crate::wire::{self, Json, RoomStand, Roster, StatePatch};
 use live::Live;
+use members::Members;
 use pending::{Departed, Pending};
 
 /// One connection of one session, as rooms know it. Its generation is the fence: what a connection does after a newer
@@ -62,8 +64,7 @@ pub enum Entered {
 pub struct Room {
     id: RoomId,
     epoch: Epoch,
-    /// Each in a piece of memory of its own: a third of what a tree has room for is empty.
-    members: BTreeMap<UserId, Box<Member>>,
+    members: Members,
     /// What the feed has said.
     version: Version,
     digest: Digest,
@@ -80,7 +81,7 @@ impl Room {
         Self {
             id,
             epoch,
-            members: BTreeMap::new(),
+            members: Members::default(),
             version: Version::default(),
             digest: Digest::default(),
             mode: Mode::default(),
@@ -104,7 +105,7 @@ impl Room {
     /// Who is present, in the order of user ids. Equal to what the feed has said once [`has_news`](Self::has_news) is
     /// false.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
-        self.members.values().map(|member| &**member)
+        self.members.values()
     }
 
     /// How many users are present.
@@ -114,7 +115,7 @@ impl Room {
 
     /// One user, if present.
     pub fn member(&self, user: &str) -> Option<&Member> {
-        self.members.get(user).map(|member| &**member)
+        self.members.get(user)
     }
 
     /// How far the feed goes, and the digest there.
@@ -193,7 +194,7 @@ impl Room {
             told: self.version,
             sessions: [session].into_iter().collect(),
         };
-        self.members.insert(user.clone(), Box::new(member));
+        self.members.insert(member);
         Ok(Entered::New)
     }
 
@@ -322,7 +323,7 @@ impl Room {
             return;
         }
         let user = &visitor.profile.id;
-        self.pending.touch(user, self.members.get(user.as_str()).map(|member| &**member)).sessions = true;
+        self.pending.touch(user, self.members.get(user.as_str())).sessions = true;
         if let Some(session) = self.seat_mut(visitor) {
             session.active = visitor.active;
         }
