@@ -7,6 +7,7 @@ use std::fmt::Display;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cursor::is_plain_cursor;
 use super::json::{Json, Members, Reference, ScanError, StatePatch, scan, string};
 use crate::error::{CommandError, ErrorCode};
 use crate::id::{RoomId, SessionId, UserId, Version};
@@ -399,6 +400,9 @@ impl<'a> Object<'a> {
                 "cursor",
                 format!("`cursor` must be at most {bytes_max} bytes"),
             ));
+        }
+        if is_plain_cursor(raw) {
+            return Ok(Some(Json::compact(raw)));
         }
         let cursor = self.object("cursor")?.ok_or_else(|| self.bad("cursor", "is missing"))?;
         for axis in ["x", "y"] {

@@ -96,6 +96,11 @@ pub(super) enum ScanError {
 
 /// Looks for what a parser would let pass and a receiver might not.
 pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), ScanError> {
+    if is_harmless(text.as_bytes(), depth_max) { Ok(()) } else { search(text, depth_max) }
+}
+
+/// Looks at every byte.
+fn search(text: &str, depth_max: usize) -> Result<(), ScanError> {
     let bytes = text.as_bytes();
     let (mut depth, mut i) = (0_usize, 0);
     while i < bytes.len() {
@@ -115,6 +120,22 @@ pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), ScanError> {
         };
     }
     Ok(())
+}
+
+/// Whether [`scan`] would find nothing in a short text, told from bytes that hardly any has. None of this ends early, so that
+/// the compiler looks at many bytes at once.
+fn is_harmless(bytes: &[u8], depth_max: usize) -> bool {
+    // So many brackets are counted in one byte.
+    if bytes.len() > usize::from(u8::MAX) {
+        return false;
+    }
+    let opened = bytes.iter().fold(0_u8, |count, byte| count + u8::from(matches!(byte, b'{' | b'[')));
+    let escapes = bytes.iter().fold(false, |any, byte| any | (*byte == b'\\'));
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let exponents = pairs.fold(false, |any, (before, byte)| {
+        any | (matches!(byte, b'e' | b'E') & (before.is_ascii_digit() | (*before == b'.')))
+    });
+    usize::from(opened) <= depth_max && !escapes && !exponents
 }
 
 /// Bytes of the string that `bytes` begins with, up to and with its second quote, or to the end if it has none.
@@ -162,6 +183,9 @@ fn escape_len(bytes: &[u8]) -> Result<usize, ScanError> {
     }
 }
 
+/// Members of an object for which room is made before they are read: hardly any has more.
+const MEMBERS_EXPECTED: usize = 6;
+
 /// The members of a JSON object in their order, each still raw.
 pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -198,7 +222,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(MEMBERS_EXPECTED);
                 while let Some(Text(name)) = map.next_key()? {
                     members.push((name, map.next_value()?));
                 }
@@ -256,6 +280,26 @@ mod tests {
         for fine in ["1e308", "-0.1e-400", r#"["1e400"]"#, "123456789012345678901234567890", "[1e, -]", "é1"]
         {
             assert_eq!(scan(fine, 4), Ok(()), "{fine}");
+        }
+    }
+
+    /// Every text of up to four of these bytes, so that each stands beside each other in every order.
+    #[test]
+    fn where_a_search_would_find_something_the_short_look_is_not_content() {
+        let bytes = b"{[\"\\1.eE-du ]";
+        let mut texts: Vec<Vec<u8>> = vec![Vec::new()];
+        for _ in 0..4 {
+            let longer =
+                texts.iter().flat_map(|text| bytes.iter().map(|byte| [&text[..], &[*byte]].concat()));
+            texts = longer.collect();
+            for text in &texts {
+                let text = std::str::from_utf8(text).unwrap();
+                assert!(!is_harmless(text.as_bytes(), 2) || search(text, 2) == Ok(()), "{text}");
+            }
+        }
+        assert!(is_harmless(br#"{"type":"presence:cursor","cursor":{"x":1.5,"y":-2}}"#, 2));
+        for suspect in ["[[[", "1e400", "1.E400", r"\ud83d", &"9".repeat(400)] {
+            assert!(!is_harmless(suspect.as_bytes(), 2), "{suspect}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! messages are encoded here; the model in between holds [`Json`] values without looking into them.
 
 mod client;
+mod cursor;
 mod document;
 mod events;
 mod json;
