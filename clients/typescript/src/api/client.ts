@@ -5,6 +5,7 @@ import type { Json, JsonObject, Release } from "./json.ts";
 import type { Dropped, Message, StoredMessage } from "./messages.ts";
 import type { ListedUser, Profile, UserStatus } from "./people.ts";
 import type { Room, RoomOptions, SendOptions } from "./rooms.ts";
+import type { RoomMode } from "./windows.ts";
 
 /** What the server says about this client. */
 export interface Identity {
@@ -27,6 +28,12 @@ export interface InvitationAccepted {
   readonly userId: string;
   readonly userName: string;
   readonly timestamp: number;
+}
+
+/** A room that is read as a whole has become so large that the server tells later what happens in it, or small again. */
+export interface ModeChange {
+  readonly room: string;
+  readonly mode: RoomMode;
 }
 
 /** Somebody's profile has changed, who shares a room or a roster with this user. */
@@ -62,6 +69,7 @@ export interface ClientEvents {
   readonly invitation: Invitation;
   readonly accepted: InvitationAccepted;
   readonly profile: ProfileChange;
+  readonly mode: ModeChange;
   /** A message of the server of a type that this client does not know. */
   readonly unknown: JsonObject;
 }

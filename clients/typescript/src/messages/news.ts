@@ -1,5 +1,5 @@
 // What a server says of messages that last, and of what comes with them.
-import type { Dropped, InvitationAccepted, Json, JsonObject, ProfileChange } from "../api.ts";
+import type { Dropped, InvitationAccepted, Json, JsonObject, ModeChange, ProfileChange } from "../api.ts";
 import { isObject, json } from "../wire/json.ts";
 import { type Complete, readersOf } from "../wire/parse.ts";
 import { type Kinds, list, number, object, objects, type Read } from "../wire/read.ts";
@@ -52,6 +52,7 @@ interface Bodies {
   };
   readonly user_profile_updated: ProfileChange;
   readonly invitation_accepted: InvitationAccepted;
+  readonly "presence:mode": ModeChange;
 }
 
 /** One message of these. */
@@ -67,6 +68,7 @@ const item: Read<object> = (value, name) => {
 const kinds: Kinds = {
   json,
   items: list(item),
+  mode: (value) => (value === "wide" ? value : "exact"),
   losses: list(object(DROPPED)),
   profiles: list(object(PROFILE)),
   places: (value, name) => new Map(Object.entries(objects(value, name)).map(([room, at]) => [room, number(at, room)])),
@@ -80,6 +82,7 @@ const SHAPES = {
   sync_result: "messages:items dropped:losses? profiles:profiles? cursors:places more:flag timestamp:n",
   user_profile_updated: PROFILE,
   invitation_accepted: "room userId userName timestamp:n",
+  "presence:mode": "room mode:mode",
 } as const;
 
 const readers = readersOf(SHAPES satisfies Complete<Bodies, typeof SHAPES>, kinds);

@@ -90,6 +90,7 @@ export function create(hub: Hub): Post {
   const handle = (news: News): void => {
     if (news.type === "user_profile_updated") hub.emit("profile", bodyOf(news));
     else if (news.type === "invitation_accepted") hub.emit("accepted", bodyOf(news));
+    else if (news.type === "presence:mode") hub.emit("mode", bodyOf(news));
     else streams.receive(news);
   };
 

@@ -406,6 +406,20 @@ describe("messages", () => {
   });
 });
 
+describe("rooms that grow", () => {
+  it("say that they are told later, and that they are not", async () => {
+    const modes = vi.fn();
+    const unknown = vi.fn();
+    client.on("mode", modes);
+    client.on("unknown", unknown);
+    world.wire().say({ type: "presence:mode", room: "r", mode: "wide" });
+    world.wire().say({ type: "presence:mode", room: "r", mode: "exact" });
+    await world.pass();
+    expect(modes.mock.calls).toEqual([[{ room: "r", mode: "wide" }], [{ room: "r", mode: "exact" }]]);
+    expect(unknown).not.toHaveBeenCalled();
+  });
+});
+
 describe("people elsewhere", () => {
   it("are watched, once for all who watch them, and anew after a loss", async () => {
     const told: string[] = [];

@@ -25,7 +25,7 @@ const ELSEWHERE = new Map([
 /** What only those read who watch a window. */
 const WINDOWS = ["window", "window_totals"];
 /** What this client leaves aside: it takes rooms as they are told. */
-const LEFT_ASIDE = new Set(["mode", ...WINDOWS]);
+const LEFT_ASIDE = new Set(WINDOWS);
 const messages = [...golden].filter(([name]) => !BODIES.has(name));
 const read = messages.filter(([name]) => !LEFT_ASIDE.has(name));
 
