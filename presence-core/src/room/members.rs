@@ -102,6 +102,6 @@ mod tests {
         assert!(listed.eq(expected.clone()));
         assert!(members.values().map(|member| member.profile.id.as_str()).eq(expected.keys()));
         expected.keys().for_each(|name| members.remove(name));
-        assert!(members.is_empty() && members.len() == 0 && members.0.capacity() == 0);
+        assert!(members.is_empty() && members.0.capacity() == 0);
     }
 }
