@@ -16,18 +16,21 @@ use crate::profile::Profile;
 use crate::room::{Member, Mode, SessionPresence};
 use crate::time::WallTime;
 
-/// Texts up to this length are cheaper to copy than to keep in too large a piece of memory.
-const SHORT: usize = 4096;
-
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec(message).expect("these structs have string keys and no failing parts");
-    // A feed keeps it for a while: not with the room that it was given to grow. What shrinks by less than half keeps its
-    // place with most allocators, so what is short moves to a place of its own.
-    if text.len() <= SHORT {
-        return text.as_slice().to_vec();
-    }
+    let mut text = to_vec(message);
+    // It may be kept for a while: not with the room that it was given to grow.
     text.shrink_to_fit();
     text
+}
+
+/// The same for what a feed keeps of everybody. What shrinks by less than half keeps its piece of memory with most
+/// allocators, so this moves to one of its own.
+pub(super) fn encode_kept(message: &impl Serialize) -> Vec<u8> {
+    to_vec(message).as_slice().to_vec()
+}
+
+fn to_vec(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
 }
 
 pub(super) fn message(body: &impl Serialize) -> Message {
