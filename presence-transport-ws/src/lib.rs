@@ -19,7 +19,7 @@ pub const SUBPROTOCOL: &str = "presence.v1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WsConfig {
     /// Largest message from a client, in bytes.
-    pub message_bytes_max: usize,
+    pub message_bytes_max: u32,
     /// Most pieces that a message may come in; one more ends the connection with 4500.
     pub fragments_max: u32,
 }

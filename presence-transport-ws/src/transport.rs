@@ -73,7 +73,7 @@ struct UnderWay {
 impl UnderWay {
     fn new(config: WsConfig) -> Self {
         Self {
-            codec: new_codec(config.message_bytes_max),
+            codec: new_codec(config.message_bytes_max as usize),
             spent: true,
             frames: Frames::default(),
             inbox: VecDeque::new(),
@@ -118,7 +118,7 @@ impl UnderWay {
 
 fn describe(error: Error, config: WsConfig) -> TransportError {
     match error {
-        Error::Capacity(_) => TransportError::TooLarge { limit: config.message_bytes_max },
+        Error::Capacity(_) => TransportError::TooLarge { limit: config.message_bytes_max as usize },
         Error::Io(error) => error.into(),
         error => TransportError::Protocol(error.to_string()),
     }
@@ -182,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsTransport<S> {
         let mut cursor = Cursor::new(bytes);
         let (header, len) = FrameHeader::parse(&mut cursor).ok()??;
         let masked = &bytes[cursor.position() as usize..];
-        let whole = masked.len() as u64 == len && masked.len() <= self.config.message_bytes_max;
+        let whole = masked.len() as u64 == len && masked.len() <= self.config.message_bytes_max as usize;
         let (OpCode::Data(Data::Text), Some(mask), true) = (header.opcode, header.mask, whole) else {
             return None;
         };

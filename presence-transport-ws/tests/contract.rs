@@ -13,7 +13,7 @@ use presence_transport_ws::{WsConfig, WsTransport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const CONFIG: WsConfig = WsConfig { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: 64 };
+const CONFIG: WsConfig = WsConfig { message_bytes_max: MESSAGE_BYTES_MAX as u32, fragments_max: 64 };
 
 /// Both ends of a socket, after the handshake would have been.
 async fn sockets() -> Result<(WsTransport<TcpStream>, TcpStream)> {

@@ -26,8 +26,8 @@ pub(in crate::http) fn web_socket(
     let head =
         accept(request).map_err(|error| HttpError::new(error.status(), "bad_message", error.to_string()))?;
     let stall = Duration::from_millis(config.stall_ms);
-    let config =
-        WsConfig { message_bytes_max: config.message_bytes_max, fragments_max: config.fragments_max };
+    let message_bytes_max = u32::try_from(config.message_bytes_max).unwrap_or(u32::MAX);
+    let config = WsConfig { message_bytes_max, fragments_max: config.fragments_max };
     open(head, connections, hello, move |socket, early| {
         // The heartbeat finds the dead; who is alive and does not read has longer.
         socket.set_patience(stall);
