@@ -105,6 +105,17 @@ impl Frame {
         Self { kind: FrameKind::Messages, messages: messages.into() }
     }
 
+    /// The same, to be kept for a while: their texts lie in one piece of memory, which is as long as they are together. In
+    /// pieces of their own they would leave holes among what stays, when they are forgotten.
+    pub fn packed(mut messages: Vec<Message>) -> Self {
+        let texts: Vec<&[u8]> = messages.iter().map(|message| &*message.text).collect();
+        let mut rest = Bytes::from(texts.concat());
+        for message in &mut messages {
+            message.text = rest.split_to(message.text.len());
+        }
+        Self::new(messages)
+    }
+
     /// One message.
     pub fn one(message: Message) -> Self {
         Self::new([message])
@@ -128,5 +139,20 @@ impl Frame {
     /// Bytes of all its texts, without framing.
     pub fn text_len(&self) -> usize {
         self.messages.iter().map(|message| message.text.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_says_the_same_and_lies_together() {
+        let said = ["first", "", "the third"].map(Message::new);
+        let frame = Frame::packed(said.to_vec());
+        assert!(frame.messages().iter().map(Message::text).eq(said.iter().map(Message::text)));
+        let (first, third) = (frame.messages()[0].text(), frame.messages()[2].text());
+        assert_eq!(first.as_ptr().wrapping_add(first.len()), third.as_ptr());
+        assert!(Frame::packed(Vec::new()).messages().is_empty());
     }
 }

@@ -51,7 +51,7 @@ impl Room {
         out.movements = movement::with_edges(out.movements, before, self.members.len());
         self.check_said(version, &messages, &mut out.breaches);
         if !messages.is_empty() {
-            let goes_on = self.feed.append_presence(now.at, self.version, Frame::new(messages), limits);
+            let goes_on = self.feed.append_presence(now.at, self.version, Frame::packed(messages), limits);
             out.breaches.expect(Invariant::GapFree, goes_on, || {
                 format!("the feed did not end with version {version} when more was said")
             });

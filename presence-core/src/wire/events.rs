@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json::StatePatch;
-use super::server::encode_kept;
+use super::server::encode_loose;
 use super::user::{Session, User};
 use crate::id::{RoomId, SessionId, UserId, Version};
 use crate::room::{LeaveCause, Member};
@@ -18,7 +18,7 @@ pub fn user_joined(room: &RoomId, version: Version, member: &Member) -> Vec<u8> 
         version: u64,
         user: User<'a>,
     }
-    encode_kept(&UserJoined {
+    encode_loose(&UserJoined {
         r#type: "presence:userJoined",
         room: room.as_str(),
         version: version.number(),
@@ -44,7 +44,7 @@ pub fn user_left(
         cause: &'static str,
         last_seen: i64,
     }
-    encode_kept(&UserLeft {
+    encode_loose(&UserLeft {
         r#type: "presence:userLeft",
         room: room.as_str(),
         version: version.number(),
@@ -103,7 +103,7 @@ pub fn user_updated(room: &RoomId, version: Version, member: &Member, changed: C
         sessions: Option<Vec<Session<'a>>>,
     }
     let user = User::from(member);
-    encode_kept(&UserUpdated {
+    encode_loose(&UserUpdated {
         r#type: "presence:userUpdated",
         room: room.as_str(),
         version: version.number(),
@@ -136,7 +136,7 @@ pub fn state_updated(
         session_id: &'a str,
         state: &'a StatePatch,
     }
-    encode_kept(&StateUpdated {
+    encode_loose(&StateUpdated {
         r#type: "presence:userUpdated",
         room: room.as_str(),
         version: version.number(),

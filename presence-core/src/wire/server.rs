@@ -17,19 +17,14 @@ use crate::room::{Member, Mode, SessionPresence};
 use crate::time::WallTime;
 
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
-    let mut text = to_vec(message);
+    let mut text = encode_loose(message);
     // It may be kept for a while: not with the room that it was given to grow.
     text.shrink_to_fit();
     text
 }
 
-/// The same for what a feed keeps of everybody. What shrinks by less than half keeps its piece of memory with most
-/// allocators, so this moves to one of its own.
-pub(super) fn encode_kept(message: &impl Serialize) -> Vec<u8> {
-    to_vec(message).as_slice().to_vec()
-}
-
-fn to_vec(message: &impl Serialize) -> Vec<u8> {
+/// The same for what is soon put together with others.
+pub(super) fn encode_loose(message: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
 }
 
