@@ -224,9 +224,7 @@ impl Room {
     fn seat(&self, visitor: &Visitor) -> Result<&SessionPresence, CommandError> {
         let member = self.members.get(visitor.profile.id.as_str());
         let session = member.and_then(|member| member.session(&visitor.session));
-        session
-            .filter(|session| session.is_attached_by(visitor.generation) || planted::is(Bug::NoFence))
-            .ok_or_else(|| not_joined(&self.id))
+        session.filter(|session| holds(visitor, session)).ok_or_else(|| not_joined(&self.id))
     }
 
     /// Whether this very connection is in the room.
@@ -282,15 +280,13 @@ impl Room {
     /// # Errors
     /// If the session is not in the room.
     pub fn cursor(&mut self, now: Now, visitor: &Visitor, cursor: Option<Json>) -> Result<(), CommandError> {
-        if self.seat(visitor)?.cursor == cursor {
-            return Ok(());
-        }
-        self.live.moved(&visitor.profile.id, &visitor.session);
-        if let Some(member) = self.members.get_mut(visitor.profile.id.as_str()) {
+        let member = self.members.get_mut(visitor.profile.id.as_str()).ok_or_else(|| not_joined(&self.id))?;
+        let session = member.session_mut(&visitor.session).filter(|session| holds(visitor, session));
+        let session = session.ok_or_else(|| not_joined(&self.id))?;
+        if session.cursor != cursor {
+            session.cursor = cursor;
             member.seen(now.wall);
-            if let Some(session) = member.session_mut(&visitor.session) {
-                session.cursor = cursor;
-            }
+            self.live.moved(&visitor.profile.id, &visitor.session);
         }
         Ok(())
     }
@@ -442,6 +438,11 @@ impl Room {
     pub fn roster(&self) -> Roster {
         Roster::encode(self.members())
     }
+}
+
+/// Whether this very connection is behind the session.
+fn holds(visitor: &Visitor, session: &SessionPresence) -> bool {
+    session.is_attached_by(visitor.generation) || planted::is(Bug::NoFence)
 }
 
 /// The answer to one who is not in the room.
