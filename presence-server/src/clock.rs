@@ -1,6 +1,6 @@
 //! The only place in the workspace's libraries that reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use presence_core::time::{Now, Timestamp, WallTime};
 
@@ -25,8 +25,13 @@ impl Clock {
         }
     }
 
+    /// When it will be `at`, for timers.
+    pub fn moment(&self, at: Timestamp) -> Instant {
+        self.start + Duration::from_millis(at.as_millis())
+    }
+
     /// Time since the server started, finer than [`now`](Self::now): for measuring, not for deciding.
-    pub fn elapsed(&self) -> std::time::Duration {
+    pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 }

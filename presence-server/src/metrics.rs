@@ -375,13 +375,13 @@ impl Metrics {
         self.sent_bytes.increment(frames.iter().map(|frame| frame.text_len() as u64).sum());
     }
 
-    /// Carries what a shard has done since `told` over.
+    /// Carries what a shard has done since `told` over, which it has then been told.
     pub(crate) fn shard(
         &self,
         number: usize,
         gauges: &ShardGauges,
         shard: &Shard,
-        told: &Tally,
+        told: &mut Tally,
         waiting: usize,
     ) {
         let tally = shard.tally();
@@ -405,10 +405,13 @@ impl Metrics {
             {
                 counter.increment(now - before);
             }
+            if number == 0 {
+                self.takeovers.increment(tally.takeovers - told.takeovers);
+            }
+            told.clone_from(tally);
         }
         // Every shard knows every session; one of them speaks for all.
         if number == 0 {
-            self.takeovers.increment(tally.takeovers - told.takeovers);
             self.sessions.set(shard.connection_count() as f64);
             self.users.set(shard.user_count() as f64);
         }

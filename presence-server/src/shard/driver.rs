@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error};
 
 use super::Inbound;
+use super::alarm::Alarm;
 use super::look::Sight;
 use crate::audit;
 use crate::clock::Clock;
@@ -22,9 +23,6 @@ use crate::webhook::Notices;
 
 /// Inputs that are taken in before anything is handed out.
 const BATCH: usize = 256;
-
-/// How long a shard with nothing to do sleeps at most.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// How often a shard looks whether all is as it must be.
 const AUDIT: Duration = Duration::from_secs(1);
@@ -120,15 +118,18 @@ impl Driver {
     /// Until nobody can speak to the shard any more, or it has handed over.
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut alarm = Alarm::new(self.clock);
         loop {
-            let wait = self.until_next();
+            alarm.set(self.next_due());
             tokio::select! {
+                biased;
                 received = self.inputs.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         break;
                     }
                 }
-                () = tokio::time::sleep(wait) => {}
+                // What is due is done after each batch, however many come.
+                () = alarm.rings() => {}
             }
             let now = self.clock.now();
             let mut detached = Vec::new();
@@ -162,11 +163,10 @@ impl Driver {
         }
     }
 
-    /// How long the shard sleeps, unless somebody speaks to it. One without rooms has nothing to look at.
-    fn until_next(&self) -> Duration {
+    /// When the shard has something to do, unless somebody speaks to it. One without rooms has nothing to look at.
+    fn next_due(&self) -> Option<Timestamp> {
         let audit = (self.shard.room_count() > 0).then_some(self.audit);
-        let next = self.shard.poll_timeout().into_iter().chain(audit).min();
-        next.map_or(IDLE, |at| at.since(self.clock.now().at))
+        self.shard.poll_timeout().into_iter().chain(audit).min()
     }
 
     fn audit(&mut self, now: Now) {
@@ -271,10 +271,7 @@ impl Driver {
     }
 
     fn tell_metrics(&mut self) {
-        self.metrics.shard(self.number, &self.gauges, &self.shard, &self.told, self.inputs.len());
-        if *self.shard.tally() != self.told {
-            self.told = self.shard.tally().clone();
-        }
+        self.metrics.shard(self.number, &self.gauges, &self.shard, &mut self.told, self.inputs.len());
     }
 }
 

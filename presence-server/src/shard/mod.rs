@@ -1,6 +1,7 @@
 //! The shards: each owns a set of rooms and runs in a task of its own. Everybody else speaks to them by bounded
 //! inboxes; each full inbox has an outcome that the sender chooses.
 
+mod alarm;
 mod driver;
 mod look;
 
