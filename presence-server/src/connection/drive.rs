@@ -4,6 +4,7 @@ mod asks;
 mod events;
 mod measures;
 mod owner;
+mod write;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,21 +13,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
-use presence_core::frame::{Frame, Mark};
 use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
 use presence_core::session::{Quality, Session, SessionOutput};
 use presence_core::shard::Detach;
 use presence_core::time::{Now, Timestamp, WallTime};
-use tracing::{debug, error, info, trace};
+use tracing::{debug, error, info};
 
 use super::mailbox::{Mail, Mailbox, Question};
 use super::status::ConnectionStatus;
 use super::trace::Watchers;
 use super::{Connections, Places};
 use crate::stream::Who;
-use events::Events;
 use measures::Measures;
+use write::{Broken, Written};
 
 /// How long a closing connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -107,7 +107,11 @@ impl Drive {
             let mut now = self.shared.clock.now();
             loop {
                 if self.session.has_outputs() {
-                    if let Some(reason) = Box::pin(self.settle()).await {
+                    let closing = match self.settle() {
+                        Settling::Done(closing) => closing,
+                        Settling::Waits(settling) => settling.await,
+                    };
+                    if let Some(reason) = closing {
                         break 'work Ending::Closed(reason);
                     }
                     now = self.shared.clock.now();
@@ -141,15 +145,34 @@ impl Drive {
     }
 
     /// Carries out what the session wants, until it wants nothing more. Says whether it wants to close.
-    async fn settle(&mut self) -> Option<CloseReason> {
+    fn settle(&mut self) -> Settling<'_> {
         let mut closing = None;
         while self.session.has_outputs() {
             let mut outputs = self.session.take_outputs().into_iter();
+            if let Some(waiting) = self.carry_out_some(&mut outputs, &mut closing) {
+                return Settling::Waits(Box::pin(self.settle_later(waiting, outputs, closing)));
+            }
+        }
+        Settling::Done(closing)
+    }
+
+    /// Goes on with that once what it has to wait for is over.
+    async fn settle_later(
+        &mut self,
+        waiting: Waiting,
+        mut outputs: std::vec::IntoIter<SessionOutput>,
+        mut closing: Option<CloseReason>,
+    ) -> Option<CloseReason> {
+        waiting.await;
+        loop {
             while let Some(waiting) = self.carry_out_some(&mut outputs, &mut closing) {
                 waiting.await;
             }
+            if !self.session.has_outputs() {
+                return closing;
+            }
+            outputs = self.session.take_outputs().into_iter();
         }
-        closing
     }
 
     /// Carries out one thing after the other, up to one that has to wait. An output that were held across that wait would
@@ -241,55 +264,6 @@ impl Drive {
     /// The name in the logs of the message that was received last.
     fn correlation(&self) -> String {
         format!("{}-{}", self.session.connection(), self.received)
-    }
-
-    /// Says of each message that lasts what became of it (M6).
-    fn log_deliveries(&self, frames: &[Frame], sent: Sent) {
-        let outcome = if sent == Sent::All { "written" } else { "waits for the peer" };
-        for message in frames.iter().flat_map(Frame::messages) {
-            if let Some(Mark::Correlation(correlation)) = message.mark() {
-                debug!(connection = %self.session.connection(), correlation = &**correlation, outcome, "message delivered");
-            }
-        }
-    }
-
-    /// Writes what waits, unless that is newer than an answer that has not been taken in yet.
-    fn write_in_order(&mut self, now: Now) -> Result<Written, Broken> {
-        if self.mailbox.has_deliveries() {
-            return Ok(Written::Everything);
-        }
-        self.write(now).map_err(|error| {
-            debug!(connection = %self.session.connection(), %error, "write failed");
-            Broken
-        })
-    }
-
-    /// Writes what waits, if the peer keeps up.
-    fn write(&mut self, now: Now) -> Result<Written, TransportError> {
-        if self.wire == Wire::Busy {
-            return Ok(Written::Everything);
-        }
-        let mut frames: Vec<Frame> = Vec::new();
-        let more = self.session.gather(now, &mut frames);
-        if frames.is_empty() {
-            // Gathering may have found that a reader fell behind; that is an output to carry out.
-            return Ok(if self.session.has_outputs() { Written::MoreWaits } else { Written::Everything });
-        }
-        let sent = self.transport.send(&frames)?;
-        self.session.handle_sent(now, sent);
-        self.shared.metrics.written(&frames);
-        self.watchers.sent(now.wall, &frames, sent);
-        let (connection, events) = (self.session.connection(), Events(&frames));
-        trace!(%connection, frames = frames.len(), %events, outcome = ?sent, "written");
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            self.log_deliveries(&frames, sent);
-        }
-        self.measures.tell(now.at, self.shared.clock, &self.shared.metrics);
-        if sent == Sent::Waiting {
-            self.wire = Wire::Busy;
-            return Ok(Written::Everything);
-        }
-        Ok(if more || self.session.has_outputs() { Written::MoreWaits } else { Written::Everything })
     }
 
     /// Asks the pacemaker to call in time, unless it will anyway.
@@ -407,7 +381,9 @@ impl Drive {
             Ending::Gone(label) => label,
         };
         self.session.handle_end(Detach::Lost);
-        self.settle().await;
+        if let Settling::Waits(settling) = self.settle() {
+            settling.await;
+        }
         let connection = self.session.connection();
         self.shared.registry.leave(connection);
         self.shared.people.forget(connection);
@@ -457,6 +433,14 @@ impl Drop for Drive {
 /// What has to be waited for.
 type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What became of all outputs.
+enum Settling<'a> {
+    /// They are carried out.
+    Done(Option<CloseReason>),
+    /// The rest has to wait for something, which is rare, and so has memory of its own.
+    Waits(Pin<Box<dyn Future<Output = Option<CloseReason>> + Send + 'a>>),
+}
+
 /// What became of an output.
 enum Step {
     Done,
@@ -468,17 +452,6 @@ impl Step {
     fn wait(what: impl Future<Output = ()> + Send + 'static) -> Self {
         Self::Wait(Box::pin(what))
     }
-}
-
-/// Nothing more can be written.
-struct Broken;
-
-/// What became of a write.
-enum Written {
-    /// Nothing more to write now, or the peer is busy with it.
-    Everything,
-    /// There is more, or something to carry out before.
-    MoreWaits,
 }
 
 #[cfg(test)]
