@@ -8,6 +8,7 @@ mod events;
 mod json;
 mod kept;
 mod people;
+mod pieces;
 mod server;
 mod stream;
 mod user;

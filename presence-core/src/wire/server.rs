@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::json::{Json, Reference, State};
+use super::pieces::Pieces;
 use super::user::User;
 use crate::digest::Digest;
 use crate::error::{CloseReason, CommandError, ErrorCode};
@@ -16,16 +17,31 @@ use crate::profile::Profile;
 use crate::room::{Member, Mode, SessionPresence};
 use crate::time::WallTime;
 
+/// Bytes that hardly any message of an event has more of: to grow by and by takes longer than to write it.
+pub(super) const MESSAGE_EXPECTED: usize = 512;
+
+/// Texts up to this length are cheaper to copy than to keep in too large a piece of memory.
+const SHORT: usize = 4096;
+
 pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
-    let mut text = encode_loose(message);
-    // It may be kept for a while: not with the room that it was given to grow.
+    fitting(encode_loose(message))
+}
+
+/// A text may be kept for a while: not with the room that it was given to grow. What shrinks by less than half keeps its
+/// place with most allocators, so what is short moves to a place of its own.
+pub(super) fn fitting(mut text: Vec<u8>) -> Vec<u8> {
+    if text.len() <= SHORT {
+        return text.as_slice().to_vec();
+    }
     text.shrink_to_fit();
     text
 }
 
-/// The same for what is soon put together with others.
+/// The same as [`encode`] for what is soon put together with others.
 pub(super) fn encode_loose(message: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(message).expect("these structs have string keys and no failing parts")
+    let mut text = Vec::with_capacity(MESSAGE_EXPECTED);
+    serde_json::to_writer(&mut text, message).expect("these structs have string keys and no failing parts");
+    text
 }
 
 pub(super) fn message(body: &impl Serialize) -> Message {
@@ -344,29 +360,14 @@ pub fn cursors<'a>(
     room: &RoomId,
     moved: impl Iterator<Item = (&'a UserId, &'a SessionId, Option<&'a Json>)>,
 ) -> Message {
-    #[derive(Serialize)]
-    struct Cursors<'a> {
-        r#type: &'static str,
-        room: &'a str,
-        cursors: Vec<Cursor<'a>>,
-    }
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Cursor<'a> {
-        user_id: &'a str,
-        session_id: &'a str,
-        cursor: Option<&'a Json>,
-    }
-    let cursor = |(user, session, cursor): (&'a UserId, &'a SessionId, Option<&'a Json>)| Cursor {
-        user_id: user.as_str(),
-        session_id: session.as_str(),
-        cursor,
+    let begin =
+        Pieces::begin(r#"{"type":"presence:cursors","room":"#).value(room.as_str()).json(r#","cursors":["#);
+    let mut gap = "";
+    let put = |text: Pieces, (user, session, cursor): (&UserId, &SessionId, Option<&Json>)| {
+        let named = text.json(std::mem::replace(&mut gap, ",")).json(r#"{"userId":"#).value(user.as_str());
+        named.json(r#","sessionId":"#).value(session.as_str()).json(r#","cursor":"#).said(cursor).json("}")
     };
-    message(&Cursors {
-        r#type: "presence:cursors",
-        room: room.as_str(),
-        cursors: moved.map(cursor).collect(),
-    })
+    moved.fold(begin, put).json("]}").message()
 }
 
 /// `presence:typing`: everyone who is typing now.

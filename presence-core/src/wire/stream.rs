@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::json::Reference;
+use super::pieces::Pieces;
 use super::server::encode;
 use crate::frame::{Frame, Mark, Message};
 use crate::id::RoomId;
@@ -69,10 +70,33 @@ impl<'a> From<&'a StoredMessage> for Body<'a> {
 pub fn stream_message(stored: &StoredMessage) -> Message {
     let message = &stored.message;
     let text = match message.kind {
-        MessageKind::Message => encode(&Typed { r#type: "message_created", body: &Body::from(stored) }),
+        MessageKind::Message => message_created(&Body::from(stored)),
         MessageKind::Invitation => thread_invitation(stored),
     };
     Message::marked(text, Mark::Correlation(message.correlation.clone()))
+}
+
+fn message_created(body: &Body<'_>) -> Vec<u8> {
+    Pieces::begin(r#"{"type":"message_created","id":"#)
+        .value(body.id)
+        .json(r#","room":"#)
+        .value(body.room)
+        .json(r#","parent_thread":"#)
+        .value(body.parent_thread)
+        .json(r#","seq":"#)
+        .value(body.seq)
+        .json(r#","user_id":"#)
+        .value(body.user_id)
+        .json(r#","user_name":"#)
+        .value(body.user_name)
+        .json(r#","snapshot":"#)
+        .json(body.snapshot.get())
+        .json(r#","timestamp":"#)
+        .value(body.timestamp)
+        .json(r#","correlation_id":"#)
+        .value(body.correlation_id)
+        .json("}")
+        .end()
 }
 
 /// `thread_invitation`: it stands in the inbox of the invited and is acknowledged there, as any message of it.
@@ -146,31 +170,37 @@ struct AckBody<'a> {
     seq: u64,
     timestamp: i64,
     durability: &'static str,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    reference: &'a Reference,
-}
-
-impl<'a> AckBody<'a> {
-    fn of(kept: Kept<'a>, reference: &'a Reference) -> Self {
-        Self {
-            id: kept.id.as_str(),
-            room: kept.room.as_str(),
-            seq: kept.seq.number(),
-            timestamp: kept.at.as_unix_millis(),
-            durability: kept.durability.as_str(),
-            reference,
-        }
-    }
 }
 
 /// `ack`: the sender's message is safe.
 pub fn message_ack(kept: Kept<'_>, reference: &Reference) -> Message {
-    Message::new(encode(&Typed { r#type: "ack", body: &AckBody::of(kept, reference) }))
+    let ack = Pieces::begin(r#"{"type":"ack","id":"#)
+        .value(kept.id.as_str())
+        .json(r#","room":"#)
+        .value(kept.room.as_str())
+        .json(r#","seq":"#)
+        .value(kept.seq.number())
+        .json(r#","timestamp":"#)
+        .value(kept.at.as_unix_millis())
+        .json(r#","durability":"#)
+        .value(kept.durability.as_str());
+    match reference {
+        Some(reference) => ack.json(r#","ref":"#).said(Some(reference)),
+        None => ack,
+    }
+    .json("}")
+    .message()
 }
 
 /// The body of `POST /v1/rooms/{room}/messages`.
 pub fn message_kept(kept: Kept<'_>) -> Vec<u8> {
-    encode(&AckBody::of(kept, &None))
+    encode(&AckBody {
+        id: kept.id.as_str(),
+        room: kept.room.as_str(),
+        seq: kept.seq.number(),
+        timestamp: kept.at.as_unix_millis(),
+        durability: kept.durability.as_str(),
+    })
 }
 
 impl GapReason {
@@ -337,5 +367,44 @@ impl<'a> From<&'a Invitation> for InvitationBody<'a> {
             invited_by: invitation.invited_by.as_str(),
             created_at: invitation.created_at.as_unix_millis(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::id::UserId;
+    use crate::stream::NewMessage;
+
+    /// One is put together by hand and the other by serde.
+    #[test]
+    fn a_message_that_is_said_is_the_one_that_an_answer_has() {
+        let message = NewMessage {
+            room: RoomId::parse("doc").unwrap(),
+            kind: MessageKind::Message,
+            sender: UserId::parse("a\"\\é").unwrap(),
+            sender_name: "Ann \u{1} \"of\" \u{2028}".into(),
+            id: MessageId::parse("m\"1").unwrap(),
+            body: r#"{"text":"\"\u0001"}"#.into(),
+            correlation: "c\"".into(),
+            at: WallTime::from_unix_millis(-5),
+        };
+        let stored = StoredMessage { seq: Seq::new(u64::MAX), message };
+        let mut said: Value = serde_json::from_slice(stream_message(&stored).text()).unwrap();
+        let answer: Value = serde_json::from_slice(&room_messages(&[stored], false)).unwrap();
+        assert_eq!(said.as_object_mut().unwrap().remove("type").unwrap(), "message_created");
+        assert_eq!(said, answer["messages"][0]);
+    }
+
+    #[test]
+    fn an_ack_that_is_said_is_the_one_that_a_post_is_answered_with() {
+        let (id, room) = (MessageId::parse("m\"1").unwrap(), RoomId::parse("doc").unwrap());
+        let (seq, at, durability) = (Seq::new(7), WallTime::from_unix_millis(5), Durability::Memory);
+        let kept = Kept { id: &id, room: &room, seq, at, durability };
+        let mut said: Value = serde_json::from_slice(message_ack(kept, &None).text()).unwrap();
+        assert_eq!(said.as_object_mut().unwrap().remove("type").unwrap(), "ack");
+        assert_eq!(said, serde_json::from_slice::<Value>(&message_kept(kept)).unwrap());
     }
 }
