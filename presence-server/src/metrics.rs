@@ -113,6 +113,8 @@ pub struct Metrics {
     heartbeats: [Counter; Quality::ALL.len()],
     violations: [Counter; Invariant::ALL.len()],
     drift: audit::Drift,
+    /// Messages that were kept for the first time; other outcomes are rarer.
+    published: Counter,
     joins: Counter,
     restores: Counter,
     takeovers: Counter,
@@ -165,6 +167,7 @@ impl Metrics {
             heartbeats: Quality::ALL.map(|quality| counter!(HEARTBEATS, "quality" => quality.as_str())),
             violations: audit::violations(),
             drift: audit::Drift::new(),
+            published: counter!(PUBLISHED, "outcome" => "new"),
             joins: counter!(JOINS),
             restores: counter!(RESTORES),
             takeovers: counter!(TAKEOVERS),
@@ -353,7 +356,10 @@ impl Metrics {
 
     /// A message that is safe took some time to get so.
     pub(crate) fn message_published(&self, outcome: &'static str, after: Option<Duration>) {
-        counter!(PUBLISHED, "outcome" => outcome).increment(1);
+        match outcome {
+            "new" => self.published.increment(1),
+            outcome => counter!(PUBLISHED, "outcome" => outcome).increment(1),
+        }
         after.into_iter().for_each(|after| self.commit.record(after));
     }
 

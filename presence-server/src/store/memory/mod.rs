@@ -22,7 +22,7 @@ use self::people::People;
 use self::streams::Streams;
 use super::{NO_ROSTER, NOTICE_ELSEWHERE, owns};
 
-/// Ordered maps behind a lock, which is never held across an await.
+/// Maps behind a lock, which is never held across an await.
 #[derive(Debug)]
 pub struct MemoryStore(Mutex<Inner>);
 

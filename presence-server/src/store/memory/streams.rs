@@ -1,6 +1,6 @@
 //! Streams and their receivers, in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use presence_core::id::{RoomId, UserId};
 use presence_core::port::store::{
@@ -17,8 +17,8 @@ use crate::store::{
 #[derive(Debug)]
 pub(super) struct Streams {
     limits: StreamLimits,
-    streams: BTreeMap<RoomId, Stream>,
-    sent: BTreeMap<(UserId, MessageId), Sent>,
+    streams: HashMap<RoomId, Stream>,
+    sent: HashMap<(UserId, MessageId), Sent>,
     /// The ids of messages that are gone, and when they are forgotten.
     gone: VecDeque<(WallTime, UserId, MessageId)>,
     balance: Balance,
@@ -79,8 +79,8 @@ impl Streams {
     pub(super) fn new(limits: StreamLimits) -> Self {
         Self {
             limits,
-            streams: BTreeMap::new(),
-            sent: BTreeMap::new(),
+            streams: HashMap::new(),
+            sent: HashMap::new(),
             gone: VecDeque::new(),
             balance: Balance::default(),
         }
@@ -274,7 +274,7 @@ fn later(at: WallTime, span: std::time::Duration) -> WallTime {
 }
 
 /// The stream of a room; an inbox has its owner as receiver from the first.
-fn stream_of<'a>(streams: &'a mut BTreeMap<RoomId, Stream>, room: &RoomId) -> &'a mut Stream {
+fn stream_of<'a>(streams: &'a mut HashMap<RoomId, Stream>, room: &RoomId) -> &'a mut Stream {
     streams.entry(room.clone()).or_insert_with(|| {
         let owner = room.inbox_of().and_then(|owner| UserId::parse(owner).ok());
         Stream { cursors: owner.map(|owner| (owner, 0)).into_iter().collect(), ..Stream::default() }
