@@ -18,7 +18,8 @@ use crate::store::{
 pub(super) struct Streams {
     limits: StreamLimits,
     streams: HashMap<RoomId, Stream>,
-    sent: HashMap<(UserId, MessageId), Sent>,
+    /// By sender: of all together there may be a million, and a map so large stops everybody when it has to grow.
+    sent: BTreeMap<UserId, HashMap<MessageId, Sent>>,
     /// The ids of messages that are gone, and when they are forgotten.
     gone: VecDeque<(WallTime, UserId, MessageId)>,
     balance: Balance,
@@ -80,7 +81,7 @@ impl Streams {
         Self {
             limits,
             streams: HashMap::new(),
-            sent: HashMap::new(),
+            sent: BTreeMap::new(),
             gone: VecDeque::new(),
             balance: Balance::default(),
         }
@@ -88,7 +89,7 @@ impl Streams {
 
     /// The number that a message which was taken in before has, or an error if its id means another one.
     pub(super) fn known(&self, message: &NewMessage) -> Result<Option<Appended>, StoreError> {
-        match self.sent.get(&(message.sender.clone(), message.id.clone())) {
+        match self.sent.get(&message.sender).and_then(|sent| sent.get(&message.id)) {
             None => Ok(None),
             Some(sent) if sent.room == message.room && sent.digest == digest(message) => {
                 Ok(Some(Appended::Again { seq: Seq::new(sent.seq), at: sent.at }))
@@ -106,7 +107,7 @@ impl Streams {
         stream.newest += 1;
         let seq = stream.newest;
         let sent = Sent { room: room.clone(), seq, digest: digest(&message), at: message.at };
-        self.sent.insert((message.sender.clone(), message.id.clone()), sent);
+        self.sent.entry(message.sender.clone()).or_default().insert(message.id.clone(), sent);
         self.balance.accepted += stream.cursors.len() as u64;
         if let Some(cursor) = stream.cursors.get_mut(&message.sender)
             && *cursor == seq - 1
@@ -143,7 +144,11 @@ impl Streams {
 
     fn forget_oldest_id(&mut self) {
         if let Some((_, sender, id)) = self.gone.pop_front() {
-            self.sent.remove(&(sender, id));
+            let Some(sent) = self.sent.get_mut(&sender) else { return };
+            sent.remove(&id);
+            if sent.is_empty() {
+                self.sent.remove(&sender);
+            }
         }
     }
 
