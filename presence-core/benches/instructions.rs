@@ -154,7 +154,7 @@ fn decode() {
     });
 }
 
-/// 100 users enter a room of 1,000 one after another, each with a hand-out of its own: snapshots and all.
+/// 100 users enter the room one after another, each with a hand-out of its own: snapshots and all.
 fn join() {
     let mut hall = Hall::of(MEMBERS);
     counted(|| {
@@ -165,7 +165,7 @@ fn join() {
     });
 }
 
-/// 100 users enter a room of 1,000 within one tick: they share the encoded roster.
+/// 100 users enter the room within one tick: they share the encoded roster.
 fn snapshot() {
     let mut hall = Hall::of(MEMBERS);
     counted(|| {
@@ -174,7 +174,7 @@ fn snapshot() {
     });
 }
 
-/// 100 members of 1,000 change their state, ten ticks long.
+/// 100 members change their state, ten ticks long.
 fn tick() {
     let mut hall = Hall::of(MEMBERS);
     counted(|| {
@@ -201,7 +201,7 @@ fn cursors() {
     });
 }
 
-/// 1,000 members read what a room says, ten times.
+/// All members read what a room says, ten times.
 fn fan_out() {
     let mut hall = Hall::of(MEMBERS);
     let mut readers = std::mem::take(&mut hall.readers);
