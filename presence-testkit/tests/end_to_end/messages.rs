@@ -270,7 +270,9 @@ async fn who_says_what_they_have_gets_the_rest_before_what_is_new(kind: Kind) ->
     for round in 1..=5 {
         let mut bob = connect(kind, &server, "bob", "b").await?;
         bob.send(&json!({"type": "presence:join", "room": "doc"})).await?;
-        bob.send(&json!({"type": "sync", "cursors": {"doc": 0}})).await?;
+        // What is posted waits for its turn, and until then somebody new is sent what is new.
+        let answer = bob.sync(json!({"cursors": {"doc": 0}})).await?;
+        assert_eq!(answer.cursors["doc"], 2 + round);
         ann.say("doc", &json!(round)).await?;
         bob.until_place("doc", 3 + round).await?;
         ann.send_message("@bob", &json!(round)).await?;
