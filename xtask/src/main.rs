@@ -36,8 +36,21 @@ cargo xtask <command>
   mutants     whether they notice what is changed in it; takes hours
 ";
 
+/// Commands that are told nothing more.
+const ALONE: [&str; 5] = ["test", "layers", "tidy", "supply", "coverage"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, argument, ..] = &arguments[..]
+        && ALONE.contains(&command.as_str())
+    {
+        if matches!(argument.as_str(), "-h" | "--help") {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        eprint!("`{command}` is told nothing more, and was told `{argument}`\n\n{HELP}");
+        return ExitCode::from(64);
+    }
     let done = match arguments.first().map(String::as_str) {
         Some("test") => test::run(),
         Some("loadtest") => loadtest::run(&arguments[1..]),
