@@ -56,7 +56,8 @@ fn cursors(sync: &SyncRequest) -> String {
 
 fn claim(user: &UserClaim) -> Value {
     json!({
-        "id": user.id.as_ref().map(|id| id.as_str()), "name": user.name, "email": user.email, "avatar": user.avatar,
+        "id": user.id.as_ref().map(|id| id.as_str()), "name": user.name.as_deref(), "email": user.email.as_deref(),
+        "avatar": user.avatar.as_deref(),
         "sessionId": user.session.as_ref().map(|id| id.as_str()), "color": user.color.map(|c| c.as_str().to_owned()),
     })
 }

@@ -117,7 +117,8 @@ async fn serve(transport: &mut WsTransport<tokio::io::DuplexStream>, bytes: usiz
         match transport.recv().await {
             Ok(Incoming::Text(text)) => {
                 texts += text.len();
-                assert!(std::str::from_utf8(&text).is_ok() && text.len() <= CONFIG.message_bytes_max);
+                let whole = text.len() <= CONFIG.message_bytes_max as usize;
+                assert!(std::str::from_utf8(&text).is_ok() && whole);
                 assert!(texts <= bytes, "more text than bytes");
                 if transport.waiting_bytes() == 0 {
                     // Whether it can be written does not matter here.
