@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cargo::cargo;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path, provide};
 
@@ -58,8 +59,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Builds both, and says where they are.
 fn build(metadata: &Metadata, debug: bool) -> Result<PathBuf> {
     eprintln!("── building the server and the clients");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(["build", "--locked", "--bin", "presence-server", "--bin", "presence-chaos"])
         .args(["--package", "presence-server", "--package", "presence-testkit"])
         .args((!debug).then_some("--release"))

@@ -1,12 +1,11 @@
 //! `cargo xtask coverage`: how much of the model its own tests run, file by file.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::cargo::cargo;
 use crate::cargo_tool::{CargoTool, has_component};
 use crate::metadata::Metadata;
 
@@ -59,10 +58,9 @@ pub(crate) fn run() -> Result<()> {
     let metadata = Metadata::read()?;
     TOOL.provide()?;
     has_component("llvm-tools")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let report = metadata.target_directory.join("coverage.json");
     let arguments = ["llvm-cov", "--locked", "--package", PACKAGE, "--json", "--summary-only"];
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(arguments)
         .arg("--output-path")
         .arg(&report)

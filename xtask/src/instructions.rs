@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::cargo::cargo;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path, provide};
 
@@ -64,8 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// Builds the bench, and says where it is.
 fn build(root: &Path) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = cargo()
         .args(["build", "--quiet", "--release", "--locked", "--message-format", "json"])
         .args(["--package", "presence-core", "--bench", "instructions"])
         .current_dir(root)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::cargo::cargo;
 use crate::metadata::Metadata;
 
 /// What runs when nothing is named: the scenario, its numbers, and the server's settings if not the defaults. What stands
@@ -96,11 +97,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let times = count(take_value(&mut numbers, "--times")?).context("--times wants a number")?;
     let build = !take(&mut numbers, "--no-build");
     let scenario = numbers.first().filter(|first| !first.starts_with('-')).cloned();
-    if scenario.is_none() && (take(&mut numbers, "--help") || take(&mut numbers, "-h")) {
+    let helps = take(&mut numbers, "--help") | take(&mut numbers, "-h");
+    if scenario.is_none() && helps {
         print!("{HELP}");
         return Ok(());
     }
     let root = Metadata::read()?.workspace_root;
+    if let Some(name) = scenario.as_deref().filter(|_| helps) {
+        return numbers_of(&root, name);
+    }
     let binaries = if build { build_release(&root)? } else { release_folder(&root) };
     let reports = root.join("reports");
     fs::create_dir_all(&reports)?;
@@ -218,10 +223,21 @@ fn release_folder(root: &Path) -> PathBuf {
     target.join("release")
 }
 
+/// Shows which numbers a scenario has. What is not to be measured needs no release build.
+fn numbers_of(root: &Path, scenario: &str) -> Result<()> {
+    let (scenario, _) = scenario.split_once('-').unwrap_or((scenario, ""));
+    let status = cargo()
+        .args(["run", "--quiet", "--locked", "--package", "presence-testkit", "--bin", "presence-load", "--"])
+        .args([scenario, "--help"])
+        .current_dir(root)
+        .status()?;
+    ensure!(status.success(), "there is no help for {scenario}");
+    Ok(())
+}
+
 fn build_release(root: &Path) -> Result<PathBuf> {
     eprintln!("── building the server and the clients");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(["build", "--release", "--locked", "--bin", "presence-server", "--bin", "presence-load"])
         .args(["--package", "presence-server", "--package", "presence-testkit"])
         .current_dir(root)
@@ -242,9 +258,6 @@ fn one(
     let load = binaries.join("presence-load");
     let (scenario, variant) = name.split_once('-').unwrap_or((name, ""));
     let transport = if variant == OVER_SSE { OVER_SSE } else { "ws" };
-    if numbers.iter().any(|number| number == "--help") {
-        return Ok(Command::new(load).args([scenario, "--help"]).status()?.success());
-    }
     let server = match url {
         Some(_) => None,
         None => Some(Server::start(&binaries.join("presence-server"), KEEP.contains(&name), settings)?),

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with this repository beside running the server.
 
+mod cargo;
 mod cargo_tool;
 mod chaos;
 mod client;

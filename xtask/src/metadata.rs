@@ -1,10 +1,11 @@
 //! What cargo knows of the workspace.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+
+use crate::cargo::cargo;
 
 /// The answer of `cargo metadata`.
 #[derive(Debug, Deserialize)]
@@ -59,8 +60,7 @@ pub(crate) struct Dependency {
 impl Metadata {
     /// Asks cargo.
     pub(crate) fn read() -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
+        let output = cargo()
             .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
             .output()
             .context("cannot run cargo")?;

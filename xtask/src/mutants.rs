@@ -1,12 +1,11 @@
 //! `cargo xtask mutants`: the model with one thing changed in it at a time, to see whether a test notices.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cargo::cargo;
 use crate::cargo_tool::CargoTool;
 use crate::metadata::Metadata;
 
@@ -111,8 +110,7 @@ fn try_out(
     arguments: &[&str],
     tests: &[&str],
 ) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(["mutants", "--package", "presence-core", "--file", module.files, "--jobs", "1"])
         .args(["--no-shuffle", "--minimum-test-timeout", "60", "--output"])
         .arg(folder)

@@ -1,10 +1,8 @@
 //! `cargo xtask sim`: seeds of the simulator, built so that thousands of them are soon run.
 
-use std::ffi::OsString;
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 
+use crate::cargo::cargo;
 use crate::metadata::Metadata;
 
 const HELP: &str = "\
@@ -44,10 +42,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let root = Metadata::read()?.workspace_root;
-    let status =
-        Command::new(cargo).args(command_of(&[SIMULATOR, FAST], arguments)).current_dir(root).status();
+    let status = cargo().args(command_of(&[SIMULATOR, FAST], arguments)).current_dir(root).status();
     ensure!(status.context("cannot start the simulator")?.success(), "not every seed holds");
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
 use crate::metadata::Metadata;
 use crate::provide::{Need, path};
 
@@ -53,7 +54,7 @@ impl Step {
     pub(crate) fn run(&self, metadata: &Metadata) -> Result<()> {
         let began = Instant::now();
         let mut command = match self.program {
-            "cargo" => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+            "cargo" => cargo(),
             other => Command::new(other),
         };
         let status = self.prepare(&mut command, metadata).status();
