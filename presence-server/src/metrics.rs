@@ -3,6 +3,7 @@
 
 mod audit;
 mod describe;
+mod outcome;
 mod process;
 
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ use presence_core::shard::{Shard, Tally};
 use presence_core::wire::{ClientMessage, SnapshotReason};
 
 use crate::limits::Bound;
+pub(crate) use outcome::Outcome;
 use process::Process;
 
 const CONNECTIONS: &str = "presence_connections";
@@ -113,8 +115,7 @@ pub struct Metrics {
     heartbeats: [Counter; Quality::ALL.len()],
     violations: [Counter; Invariant::ALL.len()],
     drift: audit::Drift,
-    /// Messages that were kept for the first time; other outcomes are rarer.
-    published: Counter,
+    published: [Counter; Outcome::ALL.len()],
     joins: Counter,
     restores: Counter,
     takeovers: Counter,
@@ -167,7 +168,7 @@ impl Metrics {
             heartbeats: Quality::ALL.map(|quality| counter!(HEARTBEATS, "quality" => quality.as_str())),
             violations: audit::violations(),
             drift: audit::Drift::new(),
-            published: counter!(PUBLISHED, "outcome" => "new"),
+            published: Outcome::ALL.map(|outcome| counter!(PUBLISHED, "outcome" => outcome.as_str())),
             joins: counter!(JOINS),
             restores: counter!(RESTORES),
             takeovers: counter!(TAKEOVERS),
@@ -355,11 +356,8 @@ impl Metrics {
     }
 
     /// A message that is safe took some time to get so.
-    pub(crate) fn message_published(&self, outcome: &'static str, after: Option<Duration>) {
-        match outcome {
-            "new" => self.published.increment(1),
-            outcome => counter!(PUBLISHED, "outcome" => outcome).increment(1),
-        }
+    pub(crate) fn message_published(&self, outcome: Outcome, after: Option<Duration>) {
+        self.published[outcome as usize].increment(1);
         after.into_iter().for_each(|after| self.commit.record(after));
     }
 

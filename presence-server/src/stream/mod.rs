@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::connection::mailbox::Mailbox;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Outcome};
 use crate::webhook::Notices;
 use hub::Hub;
 
@@ -270,7 +270,7 @@ impl Streams {
         let arrived = self.0.world.clock.elapsed();
         let incoming = Box::new(Incoming { publish, correlation, origin, arrived });
         hub.try_send(Inbound::Publish(incoming)).map_err(|_| {
-            self.0.world.metrics.message_published("busy", None);
+            self.0.world.metrics.message_published(Outcome::Busy, None);
             busy()
         })
     }

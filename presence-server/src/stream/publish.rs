@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::hub::Hub;
 use super::{Incoming, Origin, Taken, busy, told};
 use crate::audit;
+use crate::metrics::Outcome;
 
 /// What became of a call to the store.
 pub(super) enum Done {
@@ -60,14 +61,14 @@ impl Hub {
         let Incoming { publish, correlation, origin, arrived } = incoming;
         let (sender, reference) = (publish.sender, publish.reference);
         if self.line.len() >= self.world.limits.hub_inbox_max {
-            self.world.metrics.message_published("busy", None);
+            self.world.metrics.message_published(Outcome::Busy, None);
             return refuse(origin, busy(), reference);
         }
         let room = publish.room;
         self.open_inbox(&room);
         let mut right = publish.standing;
         let seats = self.streams.get(&room);
-        if seats.is_some_and(|seats| seats.among(self.connections.of(&sender)).next().is_some()) {
+        if seats.is_some_and(|seats| seats.any_of(self.connections.of(&sender))) {
             right = Right::Sure;
         }
         self.ask_for_strangers(&room);
@@ -136,12 +137,12 @@ impl Hub {
         match result {
             Ok(appended) => {
                 let (seq, at, outcome) = match appended {
-                    Appended::New { seq } => (seq, message.at, "new"),
-                    Appended::Again { seq, at } => (seq, at, "again"),
+                    Appended::New { seq } => (seq, message.at, Outcome::New),
+                    Appended::Again { seq, at } => (seq, at, Outcome::Again),
                 };
                 let took = self.world.clock.elapsed().saturating_sub(arrived);
                 self.world.metrics.message_published(outcome, Some(took));
-                debug!(correlation = &*correlation, room = %message.room, seq = seq.number(), outcome, "message kept");
+                debug!(correlation = &*correlation, room = %message.room, seq = seq.number(), outcome = outcome.as_str(), "message kept");
                 let taken = Taken { id: message.id.clone(), room: message.room.clone(), seq, at };
                 let from = if let Origin::Connection { connection, .. } = &origin {
                     Some(*connection)
@@ -158,7 +159,7 @@ impl Hub {
             Err(refusal) => {
                 let (error, outcome) = refusal.told(&message.room);
                 self.world.metrics.message_published(outcome, None);
-                debug!(correlation = &*correlation, room = %message.room, outcome, "message not kept");
+                debug!(correlation = &*correlation, room = %message.room, outcome = outcome.as_str(), "message not kept");
                 refuse(origin, error, reference);
             }
         }
@@ -195,18 +196,18 @@ impl Taken {
 }
 
 impl Refusal {
-    fn told(&self, room: &RoomId) -> (CommandError, &'static str) {
+    fn told(&self, room: &RoomId) -> (CommandError, Outcome) {
         match self {
             Self::NotJoined => {
                 let message = format!("you are neither in {room} nor on its roster");
-                (CommandError::field(ErrorCode::NotJoined, "room", message), "not_joined")
+                (CommandError::field(ErrorCode::NotJoined, "room", message), Outcome::NotJoined)
             }
             Self::Store(StoreError::Conflict(_)) => {
                 let message = "you have used this `id` for another message";
-                (CommandError::field(ErrorCode::Conflict, "id", message), "conflict")
+                (CommandError::field(ErrorCode::Conflict, "id", message), Outcome::Conflict)
             }
             Self::Store(error) => {
-                let outcome = if *error == StoreError::Busy { "busy" } else { "unavailable" };
+                let outcome = if *error == StoreError::Busy { Outcome::Busy } else { Outcome::Unavailable };
                 if let StoreError::Unavailable(why) = error {
                     warn!(why, "a message could not be kept");
                 }

@@ -95,7 +95,7 @@ async fn health_and_metrics_are_there(kind: Kind) -> Result<()> {
         "presence_messages_received_total{type=\"presence:join\"}",
         "presence_delivery_seconds_bucket{",
         "presence_build_info{",
-        "# HELP presence_disconnects_total ",
+        "# HELP presence_joins_total ",
         "process_open_fds ",
         "presence_tasks ",
     ] {
