@@ -224,10 +224,8 @@ impl Hub {
         self.write_cursors(ACKS_AT_ONCE);
         while self.ends.first().is_some_and(|(until, ..)| *until <= now) {
             let Some((_, room, user)) = self.ends.pop_first() else { break };
-            let listening = self
-                .streams
-                .get(&room)
-                .is_some_and(|seats| seats.among(self.connections.of(&user)).next().is_some());
+            let listening =
+                self.streams.get(&room).is_some_and(|seats| seats.any_of(self.connections.of(&user)));
             if !listening {
                 self.end(&room, &user);
             }

@@ -90,7 +90,7 @@ impl Hub {
         }
         connected.rooms.retain(|known| known != room);
         seats.remove(*generation);
-        let others = seats.among(self.connections.of(user)).next().is_some();
+        let others = seats.any_of(self.connections.of(user));
         if !others && seats.awaited_until(user).is_none() {
             self.end(room, user);
         }
@@ -145,7 +145,7 @@ impl Hub {
             self.look_for_unread(now, &room, &user);
             let Some(seats) = self.streams.get_mut(&room) else { continue };
             let gone = seats.remove(generation);
-            let others = seats.among(self.connections.of(&user)).next().is_some();
+            let others = seats.any_of(self.connections.of(&user));
             // Of members the store knows where they stand, whatever happens.
             let awaited = !wait.is_zero() && gone.is_some_and(|gone| gone.why.is_present());
             if !others && (awaited || seats.receivers.contains_key(&user)) {
@@ -190,7 +190,7 @@ impl Hub {
         if member {
             return self.listen(who, room, Why::Member);
         }
-        if seats.among(self.connections.of(user)).next().is_some() {
+        if seats.any_of(self.connections.of(user)) {
             return seats.open(room, user, self.connections.of(user));
         }
         // They were in the room when the server ended: they have as long to come back as anybody who was lost.
@@ -257,7 +257,7 @@ impl Hub {
     pub(super) fn place(&mut self, room: &RoomId, user: &UserId, result: Result<Standing, StoreError>) {
         let seats = self.streams.get_mut(room);
         let here = |seats: &&mut Seats| {
-            seats.among(self.connections.of(user)).next().is_some() || seats.awaited_until(user).is_some()
+            seats.any_of(self.connections.of(user)) || seats.awaited_until(user).is_some()
         };
         let Some(seats) = seats.filter(here) else {
             // They have left for good meanwhile.

@@ -121,6 +121,11 @@ impl Seats {
         connections.filter_map(|generation| Some(&self.listeners[self.index(generation)?]))
     }
 
+    /// Whether one of these connections listens.
+    pub(super) fn any_of(&self, connections: impl Iterator<Item = Generation>) -> bool {
+        self.among(connections).next().is_some()
+    }
+
     fn index(&self, generation: Generation) -> Option<usize> {
         self.listeners.binary_search_by_key(&generation, |listener| listener.generation).ok()
     }
