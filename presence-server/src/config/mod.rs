@@ -1,6 +1,7 @@
 //! What can be set, and from where: flags over `PRESENCE_*` over a TOML file over the defaults. A setting has one name
 //! in three spellings: `--heartbeat-ms`, `PRESENCE_HEARTBEAT_MS`, `heartbeat_ms`.
 
+mod check;
 mod effective;
 mod flags;
 mod read;
@@ -9,21 +10,23 @@ mod secret;
 mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use presence_core::limits::{Limits, LimitsError};
+use presence_core::limits::Limits;
 use presence_core::rights::UserIds;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Settled;
-use crate::http::origin::{Nearby, Origins};
-use crate::limits::TrustedProxies;
-use crate::webhook::{self, EventKind};
+use crate::webhook::EventKind;
 
 pub use flags::Task;
 pub use read::{Asked, ConfigError, read};
 pub use secret::Secret;
+
+/// How many things this machine can do at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
 /// Every setting with its default. Numbers carry their unit in the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,7 @@ pub struct Config {
     pub body_bytes_max: usize,
     pub posts_max: usize,
     pub silent_timeout_ms: u64,
+    pub threads: usize,
     pub shards: usize,
     pub data_dir: PathBuf,
     pub store: StoreKind,
@@ -260,7 +264,8 @@ defaults! { limits:
             body_bytes_max: 256 * 1024,
             posts_max: 256,
             silent_timeout_ms: 30_000,
-            shards: (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+            threads: cores(),
+            shards: (cores() / 2).max(1),
             data_dir: PathBuf::new(),
             store: StoreKind::Auto,
             store_sync: StoreSync::Full,
@@ -425,70 +430,6 @@ impl Config {
             page_bytes_max: self.page_bytes_max,
             sync_items_max: self.sync_items_max,
             hub_inbox_max: self.hub_inbox_max,
-        }
-    }
-
-    /// Checks what must hold between the settings.
-    ///
-    /// # Errors
-    /// Names the setting and the rule.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.limits().check()?;
-        if self.revocations_max == 0 {
-            let error = "must be at least 1".to_owned();
-            return Err(ConfigError::Value { name: "revocations_max".to_owned(), error });
-        }
-        let auth = Settled::of(self)?;
-        if auth.is_dev_mode() && !self.listen.ip().is_loopback() {
-            return Err(ConfigError::Public { listen: self.listen });
-        }
-        Origins::new(&self.allowed_origins, Nearby::Strangers)?;
-        crate::logging::filter(&self.log_level)?;
-        self.tls_files()?;
-        self.check_bounds()?;
-        TrustedProxies::parse(&self.trusted_proxies)?;
-        self.check_store()?;
-        webhook::Settings::of(self).map(drop)
-    }
-
-    /// Bounds that nothing could pass would be a server that serves nobody.
-    fn check_bounds(&self) -> Result<(), LimitsError> {
-        let bounds = [
-            ("connections_max", self.connections_max),
-            ("connections_per_address_max", self.connections_per_address_max),
-            ("connections_per_user_max", self.connections_per_user_max),
-            ("shared_connections_max", self.shared_connections_max),
-            ("unauthenticated_max", self.unauthenticated_max),
-            ("connects_per_second", self.connects_per_second as usize),
-            ("connects_burst", self.connects_burst as usize),
-            ("requests_per_second", self.requests_per_second as usize),
-            ("requests_burst", self.requests_burst as usize),
-            ("failed_auths_per_minute", self.failed_auths_per_minute as usize),
-            ("abuses_per_minute", self.abuses_per_minute as usize),
-            ("addresses_max", self.addresses_max),
-            ("fragments_max", self.fragments_max as usize),
-        ];
-        match bounds.into_iter().find(|(_, bound)| *bound == 0) {
-            Some((field, _)) => Err(LimitsError { field, rule: "must be at least 1" }),
-            None => Ok(()),
-        }
-    }
-
-    /// The files with the certificate and its key, if the server is to speak TLS itself.
-    ///
-    /// # Errors
-    /// If one of them is set without the other.
-    pub fn tls_files(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        let (cert, key) = (&*self.tls_cert_file, &*self.tls_key_file);
-        let lacking = |name: &str, given: &str| ConfigError::Value {
-            name: name.to_owned(),
-            error: format!("is needed too, since `{given}` is set"),
-        };
-        match (cert.as_os_str().is_empty(), key.as_os_str().is_empty()) {
-            (true, true) => Ok(None),
-            (false, false) => Ok(Some((cert, key))),
-            (false, true) => Err(lacking("tls_key_file", "tls_cert_file")),
-            (true, false) => Err(lacking("tls_cert_file", "tls_key_file")),
         }
     }
 }

@@ -15,7 +15,7 @@ This page is what `presence-server config reference` prints; a test compares the
 ";
 
 /// Defaults that are another on each machine.
-const OF_THE_MACHINE: [(&str, &str); 1] = [("shards", "half the cores")];
+const OF_THE_MACHINE: [(&str, &str); 2] = [("threads", "the cores"), ("shards", "half the cores")];
 
 /// The page.
 pub(super) fn text() -> String {

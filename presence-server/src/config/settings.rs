@@ -102,6 +102,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "silent_timeout_ms",
         "How long a peer may acknowledge nothing before TCP gives it up; finds dead event streams",
     ),
+    server("threads", "Threads that carry connections and rooms; as many as cores unless set"),
     server("shards", "Tasks that share the rooms among them; half the cores unless set"),
     server(
         "data_dir",
