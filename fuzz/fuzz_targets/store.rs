@@ -116,8 +116,15 @@ fn open(file: &Path) -> std::result::Result<SqliteStore, String> {
         dedup: Duration::from_millis(300),
         dedup_ids: 6,
     };
-    let options =
-        Options { limits, sync: Sync::Normal, queue_max: 100, batch_max: 10, bytes_max: 0, reserve_bytes: 0 };
+    let options = Options {
+        limits,
+        sync: Sync::Normal,
+        queue_max: 100,
+        batch_max: 10,
+        gather: Duration::ZERO,
+        bytes_max: 0,
+        reserve_bytes: 0,
+    };
     SqliteStore::open(file, options, Clock::start(), Metrics::new())
 }
 

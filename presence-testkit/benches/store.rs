@@ -34,6 +34,7 @@ fn open(folder: &Path, limits: StreamLimits) -> Arc<SqliteStore> {
         sync: Sync::Full,
         queue_max: 10_000,
         batch_max: 1_000,
+        gather: Duration::from_millis(2),
         bytes_max: 0,
         reserve_bytes: 4 << 20,
     };

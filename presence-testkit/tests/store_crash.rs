@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use presence_core::port::store::{Appended, Store};
 use presence_core::stream::Seq;
@@ -32,6 +33,7 @@ fn open(folder: &Path) -> SqliteStore {
         sync: Sync::Full,
         queue_max: 1_000,
         batch_max: 20,
+        gather: Duration::from_millis(1),
         bytes_max: 0,
         reserve_bytes: 64 * 1024,
     };

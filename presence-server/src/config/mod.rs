@@ -162,6 +162,7 @@ pub struct Config {
     pub hub_inbox_max: usize,
     pub store_queue_max: usize,
     pub store_batch_max: usize,
+    pub store_gather_ms: u64,
     pub store_bytes_max: u64,
     pub store_reserve_bytes: u64,
 }
@@ -357,6 +358,7 @@ defaults! { limits:
             hub_inbox_max: limits.hub_inbox_max,
             store_queue_max: 16_384,
             store_batch_max: 1_000,
+            store_gather_ms: 2,
             store_bytes_max: 0,
             store_reserve_bytes: 4 * 1024 * 1024,
 }

@@ -234,6 +234,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     bound("store_queue_max", "Calls that wait for the store; one more is answered with busy"),
     bound("store_batch_max", "Calls that share a commit of the store"),
     bound(
+        "store_gather_ms",
+        "How far apart commits begin that many share; 0: each begins when the one before is over",
+    ),
+    bound(
         "store_bytes_max",
         "Bytes of the store's file, beyond which it takes nothing; 0: as many as the disk has",
     ),

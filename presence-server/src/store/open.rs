@@ -22,6 +22,9 @@ const RECOUNT: Duration = Duration::from_secs(5);
 /// And never so often that it takes more than this part of the time.
 const RECOUNT_SHARE: u32 = 50_000;
 
+/// Longest time that an acknowledgement may wait for company.
+const GATHER_MAX_MS: u64 = 1_000;
+
 /// Smallest file that a store is of use in.
 const BYTES_MAX_MIN: u64 = 1 << 20;
 
@@ -64,6 +67,7 @@ impl Config {
             ("stream_bytes_max", "must be at least 1", self.stream_bytes_max >= 1),
             ("store_queue_max", "must be at least 1", self.store_queue_max >= 1),
             ("store_batch_max", "must be at least 1", self.store_batch_max >= 1),
+            ("store_gather_ms", "must be at most 1000", self.store_gather_ms <= GATHER_MAX_MS),
             (
                 "store_bytes_max",
                 "must be 0 or at least 1048576",
@@ -118,6 +122,7 @@ fn open_file(
         },
         queue_max: config.store_queue_max,
         batch_max: config.store_batch_max,
+        gather: Duration::from_millis(config.store_gather_ms),
         bytes_max: config.store_bytes_max,
         reserve_bytes: config.store_reserve_bytes,
     };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub(crate) fn options(limits: StreamLimits) -> Options {
         sync: Sync::Normal,
         queue_max: 10_000,
         batch_max: 500,
+        gather: Duration::from_millis(1),
         bytes_max: 0,
         reserve_bytes: 64 * 1024,
     }

@@ -114,6 +114,7 @@ mod tests {
             sync: Sync::Normal,
             queue_max: 10,
             batch_max: 10,
+            gather: Duration::ZERO,
             bytes_max: 0,
             reserve_bytes: 0,
         };

@@ -1,5 +1,7 @@
 //! What is damaged where SQLite does not see it, and what the store does then.
 
+use std::time::Duration;
+
 use presence_core::port::store::{Appended, PageLimits, Store, StoreHealth, StreamLimits};
 use presence_core::stream::Seq;
 use presence_testkit::contract::store::{ROOMY, at, message, room, user};
@@ -13,10 +15,11 @@ use crate::store::FILE;
 
 fn open(folder: &Folder) -> SqliteStore {
     let options = Options {
-        limits: StreamLimits { messages: 3, age: std::time::Duration::from_secs(1), ..ROOMY },
+        limits: StreamLimits { messages: 3, age: Duration::from_secs(1), ..ROOMY },
         sync: Sync::Normal,
         queue_max: 10,
         batch_max: 10,
+        gather: Duration::ZERO,
         bytes_max: 0,
         reserve_bytes: 0,
     };

@@ -290,6 +290,7 @@ mod tests {
         sync: Sync::Full,
         queue_max: 10,
         batch_max: 10,
+        gather: Duration::ZERO,
         bytes_max: 0,
         reserve_bytes: 0,
     };

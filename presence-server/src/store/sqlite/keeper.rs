@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use super::Options;
 use super::fault::Fault;
 use super::file::{self, OpenError, Reserve};
+use super::gather::Gather;
 use super::reading;
 use super::streams::Transaction;
 use super::writer::{Errand, Job, Shared};
@@ -118,8 +119,10 @@ impl Keeper {
     /// Writes until something breaks. `None`: nobody is left who could ask.
     fn serve(&mut self, mut open: Open) -> Option<Result<Open, Broken>> {
         let (mut batch, mut settling) = (Vec::new(), None);
+        let mut gather = Gather::new(self.options.gather);
         loop {
             let mut next = Some(self.inbox.recv().ok()?);
+            std::thread::sleep(gather.wait(self.clock.elapsed()));
             while let Some(errand) = next {
                 match errand {
                     Errand::Call(job) => batch.push(job),
@@ -137,6 +140,7 @@ impl Keeper {
             }
             let waiting = self.shared.waiting.fetch_sub(batch.len(), Ordering::Relaxed) - batch.len();
             let (began, calls) = (self.clock.elapsed(), batch.len());
+            gather.begin(began, calls);
             let outcome = self.commit(&mut open, &mut batch);
             self.metrics.store_committed(calls, self.clock.elapsed() - began, waiting);
             match outcome {

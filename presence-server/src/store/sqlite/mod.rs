@@ -7,6 +7,7 @@ mod damaged;
 mod documents;
 mod fault;
 mod file;
+mod gather;
 mod keeper;
 mod people;
 mod readers;
@@ -62,6 +63,8 @@ pub struct Options {
     pub queue_max: usize,
     /// Calls that share a commit.
     pub batch_max: usize,
+    /// How far apart commits begin that many share; with none each begins when the one before is over.
+    pub gather: Duration,
     /// Bytes of the file; 0: as many as the disk has.
     pub bytes_max: u64,
     /// Bytes on the disk that are kept free for removing what is too old when there is no other space.

@@ -138,6 +138,13 @@ impl Transaction<'_> {
         self.db.change(sql, (number, newest, oldest, oldest_at, bytes, receivers, behind)).map(drop)
     }
 
+    /// The same for a room that has but one message more: most calls are this, and each index of what is written has to be
+    /// written too.
+    fn save_grown(&self, room: &Room) -> rusqlite::Result<()> {
+        let sql = "UPDATE rooms SET newest = ?2, bytes = ?3 WHERE room = ?1";
+        self.db.change(sql, (room.number, int(room.newest), int(room.bytes))).map(drop)
+    }
+
     /// The place of a message that was taken in before, or a refusal if its id means another one.
     fn known(&self, message: &NewMessage, sender: i64) -> Result<Option<Appended>, Refusal> {
         let sql = "SELECT seq, at, digest, rooms.id = ?3 FROM sent_ids JOIN rooms USING (room) \
@@ -160,6 +167,7 @@ impl Transaction<'_> {
         }
         let mut room = self.room(&message.room)?;
         let at = message.at.as_unix_millis();
+        let oldest = (room.oldest, room.oldest_at);
         room.newest += 1;
         room.bytes += message.body.len() as u64;
         room.oldest_at.get_or_insert(at);
@@ -200,7 +208,11 @@ impl Transaction<'_> {
             self.check_bound(&message.room, &room)?;
             budget -= 1;
         }
-        self.save(&room)?;
+        if (room.oldest, room.oldest_at) == oldest {
+            self.save_grown(&room)?;
+        } else {
+            self.save(&room)?;
+        }
         Ok(Appended::New { seq: Seq::new(newest) })
     }
 
