@@ -108,6 +108,11 @@ impl Record {
     }
 }
 
+/// Where a session is among those of its user, or would be.
+fn place_of(session: &SessionId, keys: &[SessionKey], records: &Slots<Record>) -> Result<usize, usize> {
+    keys.binary_search_by(|key| records.get(key.0).map(|record| &record.session).cmp(&Some(session)))
+}
+
 impl Directory {
     pub(super) fn attach(&mut self, visitor: Visitor) -> Attached {
         let (user, session) = (visitor.profile.id.clone(), visitor.session.clone());
@@ -142,14 +147,12 @@ impl Directory {
     }
 
     fn key_or_new(&mut self, profile: &Arc<Profile>, session: &SessionId, newest: Generation) -> SessionKey {
-        let user = &profile.id;
-        let place = self.place_of(user, session);
-        let keys = self.users.entry(user.clone()).or_default();
-        match place {
+        let keys = self.users.entry(profile.id.clone()).or_default();
+        match place_of(session, keys, &self.records) {
             Ok(index) => keys[index],
             Err(index) => {
                 let record = Record {
-                    user: user.clone(),
+                    user: profile.id.clone(),
                     session: session.clone(),
                     profile: Arc::clone(profile),
                     active: true,
@@ -165,15 +168,10 @@ impl Directory {
         }
     }
 
-    /// Where a session is among those of its user, or would be.
-    fn place_of(&self, user: &UserId, session: &SessionId) -> Result<usize, usize> {
-        let keys = self.users.get(user).map(|keys| &**keys).unwrap_or_default();
-        keys.binary_search_by(|key| self.records.get(key.0).map(|record| &record.session).cmp(&Some(session)))
-    }
-
     fn key(&self, user: &UserId, session: &SessionId) -> Option<SessionKey> {
-        let index = self.place_of(user, session).ok()?;
-        self.users.get(user)?.get(index).copied()
+        let keys = self.users.get(user)?;
+        let index = place_of(session, keys, &self.records).ok()?;
+        Some(keys[index])
     }
 
     /// Forgets a connection.
@@ -195,6 +193,10 @@ impl Directory {
         self.connections.get(&generation).and_then(|key| self.records.get(key.0))
     }
 
+    fn record_of_mut(&mut self, generation: Generation) -> Option<&mut Record> {
+        self.connections.get(&generation).and_then(|key| self.records.get_mut(key.0))
+    }
+
     /// The visitor of a connection that has its session.
     pub(super) fn current(&self, generation: Generation) -> Option<Visitor> {
         let record = self.record_of(generation)?;
@@ -204,16 +206,14 @@ impl Directory {
 
     /// Notes how the user of a connection that has its session is to be seen.
     pub(super) fn show(&mut self, generation: Generation, profile: &Arc<Profile>) {
-        let key = self.connections.get(&generation);
-        if let Some(record) = key.and_then(|key| self.records.get_mut(key.0)) {
+        if let Some(record) = self.record_of_mut(generation) {
             record.profile = Arc::clone(profile);
         }
     }
 
     /// The same, and whether it is in use.
     pub(super) fn show_visitor(&mut self, visitor: &Visitor) {
-        let key = self.connections.get(&visitor.generation);
-        if let Some(record) = key.and_then(|key| self.records.get_mut(key.0)) {
+        if let Some(record) = self.record_of_mut(visitor.generation) {
             record.profile = Arc::clone(&visitor.profile);
             record.active = visitor.active;
         }
@@ -245,9 +245,9 @@ impl Directory {
     }
 
     pub(super) fn forget_if_done(&mut self, user: &UserId, session: &SessionId) {
-        if self.record(user, session).is_some_and(Record::is_for_nobody)
-            && let Ok(index) = self.place_of(user, session)
-            && let Some(keys) = self.users.get_mut(user)
+        if let Some(keys) = self.users.get_mut(user)
+            && let Ok(index) = place_of(session, keys, &self.records)
+            && self.records.get(keys[index].0).is_some_and(Record::is_for_nobody)
         {
             self.records.remove(keys.remove(index).0);
             if keys.is_empty() {

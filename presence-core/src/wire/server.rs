@@ -289,7 +289,7 @@ pub fn current_users(
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: &'a Reference,
     }
-    let snapshot = encode(&CurrentUsers {
+    let snapshot = encode_loose(&CurrentUsers {
         r#type: "presence:currentUsers",
         room: stand.room.as_str(),
         epoch: stand.epoch.as_str(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json::Reference;
-use super::server::{RoomStand, encode, message};
+use super::server::{RoomStand, encode, encode_loose, fitting, message};
 use super::user::User;
 use crate::frame::Message;
 use crate::id::RoomId;
@@ -55,7 +55,7 @@ pub fn window<'a, Rows: Iterator<Item = &'a [u8]>>(
         sessions: usize,
     }
     let range = window.rows();
-    let mut text = encode(&Head {
+    let mut text = encode_loose(&Head {
         r#type: "presence:window",
         room: stand.room.as_str(),
         epoch: stand.epoch.as_str(),
@@ -76,9 +76,8 @@ pub fn window<'a, Rows: Iterator<Item = &'a [u8]>>(
             text.extend_from_slice(row);
         }
         text.extend_from_slice(b"]}");
-        text.shrink_to_fit();
     }
-    Message::new(text)
+    Message::new(fitting(text))
 }
 
 /// A message that is the same for many, as the answer to one of them.
