@@ -198,6 +198,13 @@ impl RoomKey {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// Its place in a span of so much: however many keys there are, their places lie evenly, as steps of the golden ratio do
+    /// (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+    pub(super) const fn place_in(self, span: u64) -> u64 {
+        const STEP: u32 = 0x9E37_79B9;
+        ((self.0.wrapping_mul(STEP) as u128 * span as u128) >> u32::BITS) as u64
+    }
 }
 
 /// Something that a shard wants done.

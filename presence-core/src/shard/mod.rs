@@ -421,7 +421,7 @@ impl Shard {
     fn schedule(&mut self, now: Now, key: RoomKey) {
         let limits = Arc::clone(&self.limits);
         let Some(desk) = self.desk_mut(key) else { return };
-        let Some(next) = desk.next_due(now.at, &limits) else { return };
+        let Some(next) = desk.next_due(now.at, key, &limits) else { return };
         match desk.due {
             Some(due) if due <= next => {}
             earlier => {

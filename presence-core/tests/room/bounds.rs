@@ -1,7 +1,9 @@
 //! How many a room holds, and when it says what has happened.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use presence_core::id::Generation;
 use presence_core::limits::Limits;
 use presence_core::shard::RoomCommand;
 use serde_json::json;
@@ -67,6 +69,46 @@ fn x5_a_quiet_room_speaks_at_once_and_a_busy_one_once_a_tick() {
     assert_eq!(node.reads(ann).len(), 1);
     assert_eq!(node.shard.tally().hand_outs, 3);
     assert_eq!(node.shard.tally().messages, 3);
+}
+
+/// Hand-outs of each room within so many milliseconds of something new in all of them each millisecond: when they were.
+fn hand_outs(node: &mut Node, members: &[(String, Generation)], millis: u64) -> Vec<Vec<u64>> {
+    let mut times = vec![Vec::new(); members.len()];
+    for _ in 0..millis {
+        for (at, (room, member)) in members.iter().enumerate() {
+            node.tell_room(room, *member, update(&format!(r#"{{"a":{}}}"#, node.millis)));
+            if !node.reads(*member).is_empty() {
+                times[at].push(node.millis);
+            }
+        }
+        node.advance(1);
+    }
+    times
+}
+
+/// X5: what many rooms say is spread over the tick, though they became busy together, and none says it more often.
+#[test]
+fn x5_rooms_that_became_busy_together_hand_out_at_times_of_their_own() {
+    let mut node = Node::within(Limits { tick: Duration::from_millis(50), ..Limits::default() });
+    let members: Vec<(String, Generation)> = (0..10)
+        .map(|number| {
+            let (room, member) = (format!("room-{number}"), node.attach(&format!("user-{number}"), "s"));
+            node.tell_room(&room, member, RoomCommand::Join(joining(&format!("user-{number}"))));
+            (room, member)
+        })
+        .collect();
+    node.settles();
+    node.millis += 1_000;
+    let first = hand_outs(&mut node, &members, 1_000);
+    assert!(first.iter().all(|times| times[0] == first[0][0]), "all were quiet");
+    assert!(
+        first.iter().flat_map(|times| times.windows(2)).all(|pair| (44..=50).contains(&(pair[1] - pair[0])))
+    );
+
+    let then = hand_outs(&mut node, &members, 1_000);
+    assert!(then.iter().flat_map(|times| times.windows(2)).all(|pair| pair[1] - pair[0] == 50), "{then:?}");
+    let places: BTreeSet<u64> = then.iter().map(|times| times[0] % 50).collect();
+    assert_eq!(places.into_iter().collect::<Vec<_>>(), [0, 6, 12, 18, 25, 31, 37, 43]);
 }
 
 #[test]

@@ -150,7 +150,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     time("going_away_grace_ms", "How long a session stays whose page was closed or reloaded"),
     time("typing_ms", "How long typing lasts unless it is renewed"),
     time("hello_ms", "How long a connection may live before its user is known"),
-    time("tick_ms", "Shortest time between two hand-outs of a busy room"),
+    time("tick_ms", "Time between two hand-outs of a busy room; one may come up to an eighth of it earlier"),
     time("large_room_tick_ms", "The same for large rooms"),
     time("huge_room_tick_ms", "The same for huge rooms"),
     time(
