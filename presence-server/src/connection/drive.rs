@@ -107,14 +107,16 @@ impl Drive {
             let mut now = self.shared.clock.now();
             loop {
                 if self.session.has_outputs() {
-                    let closing = match self.settle() {
-                        Settling::Done(closing) => closing,
-                        Settling::Waits(settling) => settling.await,
+                    let (closing, waited) = match self.settle() {
+                        Settling::Done(closing) => (closing, false),
+                        Settling::Waits(settling) => (settling.await, true),
                     };
                     if let Some(reason) = closing {
                         break 'work Ending::Closed(reason);
                     }
-                    now = self.shared.clock.now();
+                    if waited {
+                        now = self.shared.clock.now();
+                    }
                 }
                 match self.write_in_order(now) {
                     Ok(Written::Everything) => {}
