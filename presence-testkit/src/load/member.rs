@@ -1,6 +1,7 @@
 //! One client under load: reads without pause, checks what it reads, and sends when it is told to.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -219,15 +220,25 @@ impl Member {
     /// # Errors
     /// As [`receive`](Self::receive).
     pub async fn read_during(&mut self, phases: &[Phase], phase: &mut watch::Receiver<Phase>) -> Result<()> {
-        while phases.contains(&phase.borrow_and_update()) {
+        self.read_until(phase.wait_for(|phase| !phases.contains(phase))).await.map(drop)
+    }
+
+    /// Reads until something else is over, and says what came of that.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub async fn read_until<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
+        let mut something = pin!(something);
+        loop {
             tokio::select! {
-                _ = phase.changed() => {}
+                // What is over already is not read for.
+                biased;
+                outcome = &mut something => return Ok(outcome),
                 message = self.receive() => {
                     message?;
                 }
             }
         }
-        Ok(())
     }
 
     /// Asks whether its view is right, and reads until it is.

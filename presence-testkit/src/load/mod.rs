@@ -3,6 +3,7 @@
 //! Open loop: what is sent is sent at its intended time, and latency counts from that time, so a server that falls
 //! behind cannot slow its own test down. The clients run on one thread; the server is another process.
 
+pub mod bare;
 pub mod hostile;
 pub mod lean;
 pub mod ledger;

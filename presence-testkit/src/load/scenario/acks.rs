@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::Field;
+use crate::load::bare::{self, Peer, Traffic};
 use crate::load::lean::{self, Lean, Name, framed, number_after};
 use crate::load::ledger::curve;
 use crate::load::outcome::{Faults, Outcome};
@@ -37,6 +38,8 @@ pub struct Acks {
 #[derive(Clone, Default)]
 struct Told {
     acks: u64,
+    /// Of the last acknowledgement.
+    bytes: usize,
     repeated: u64,
     /// Why the first message was refused that was.
     refused: Option<String>,
@@ -72,6 +75,7 @@ impl Acks {
                 // Places of a stream are given without a gap, and acknowledged in their order.
                 told.repeated += u64::from(place != told.acks + 1);
                 told.acks += 1;
+                told.bytes = message.len();
                 counts.deliveries += 1;
                 if counts.measuring
                     && let Some(said) = number_after(message, b"\"id\":\"")
@@ -83,15 +87,9 @@ impl Acks {
         field.begin().await;
         let every = 1e6 * burst as f64 / (rate * senders as f64);
         let pace = Pace { start: field.start.get(), every };
-        let text = "x".repeat(bytes);
+        let text = text_of(bytes);
         let speaker = Speaker::start(field.clock, pace, voices, move |number, due| {
-            let (room, said) = (number as usize % senders, stamp(due));
-            let message = |part: usize| {
-                framed(&format!(
-                    r#"{{"type":"message","room":"a{room}","id":"{said}-{part}","data":"{text}"}}"#
-                ))
-            };
-            (0..burst).flat_map(message).collect()
+            (0..burst).flat_map(|part| message(number as usize % senders, due, part, &text)).collect()
         });
         field.pass("warming up", 2.0).await;
         let (cpu, acks) = (field.target.cpu_micros()?, field.ledger.borrow().deliveries);
@@ -109,9 +107,27 @@ impl Acks {
             outcome.figure("server CPU", cpu / 1e6 / seconds, "cores");
             outcome.figure("acknowledged per server CPU-second", acks / cpu * 1e6, "");
         }
+        let answer = told.borrow()[0].bytes;
+        // Whoever says several things at once has several answered in one write, and without an answer there is none to count.
+        if burst == 1 && answer > 0 {
+            let peer = Peer::Speaks(message(0, 0, 0, &text_of(bytes)).len(), rate * senders as f64);
+            let bare =
+                bare::cost(Traffic { peers: senders, bursts: None, peer, answer, lasts: bare::LASTS })?;
+            outcome.figure("answered per CPU-second of a bare loop", 1e6 / bare.of_a_write(), "");
+        }
         outcome.latency.push(curve("message to ack", &field.ledger.borrow().latencies));
         Ok(outcome)
     }
+}
+
+fn text_of(bytes: usize) -> String {
+    "x".repeat(bytes)
+}
+
+/// A message as a client frames it.
+fn message(room: usize, due: u64, part: usize, text: &str) -> Vec<u8> {
+    let said = stamp(due);
+    framed(&format!(r#"{{"type":"message","room":"a{room}","id":"{said}-{part}","data":"{text}"}}"#))
 }
 
 /// Every message must be acknowledged once.

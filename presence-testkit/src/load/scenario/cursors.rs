@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::Field;
+use crate::load::bare::{self, Bursts, Peer, Traffic};
 use crate::load::lean::{self, Lean, Name, framed};
 use crate::load::ledger::{Latencies, curve, latencies};
 use crate::load::outcome::Outcome;
@@ -44,6 +45,8 @@ struct Heard {
     measuring: bool,
     updates: u64,
     frames: u64,
+    /// Of hand-outs.
+    bytes: u64,
     /// Hand-outs whose length is not that of a whole number of cursors.
     odd: u64,
     staleness: Latencies,
@@ -74,12 +77,41 @@ impl Heard {
         if self.measuring {
             self.updates += count as u64;
             self.frames += 1;
+            self.bytes += message.len() as u64;
         }
+    }
+
+    /// What a bare loop does in a CPU-second that hears as many moves and makes as many hand-outs, of as many bytes.
+    fn beside(
+        &self,
+        people: usize,
+        clients: usize,
+        rate: f64,
+        seconds: f64,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        if self.frames == 0 {
+            return Ok(());
+        }
+        let bytes = (self.bytes / self.frames) as usize;
+        let hand_outs = self.frames as f64 / seconds / people as f64;
+        let bursts = Some(Bursts { rate: hand_outs, connections: people, bytes });
+        let peer = Peer::Speaks(moved(0, 0).len(), rate * clients as f64);
+        let bare = bare::cost(Traffic { peers: clients, bursts, peer, answer: 0, lasts: bare::LASTS })?;
+        let updates = self.updates as f64 / self.frames as f64 * bare.writes as f64;
+        outcome.figure("updates per CPU-second of a bare loop", updates / bare.cpu * 1e6, "");
+        Ok(())
     }
 }
 
 fn number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit.wrapping_sub(b'0')))
+}
+
+/// A move as a client frames it.
+fn moved(room: usize, due: u64) -> Vec<u8> {
+    let x = stamp(due);
+    framed(&format!(r#"{{"type":"presence:cursor","room":"c{room}","cursor":{{"x":{x},"y":7}}}}"#))
 }
 
 fn user(number: usize) -> String {
@@ -107,6 +139,7 @@ impl Cursors {
             measuring: false,
             updates: 0,
             frames: 0,
+            bytes: 0,
             odd: 0,
             staleness: latencies(),
             newest: vec![0; count],
@@ -121,9 +154,7 @@ impl Cursors {
         field.begin().await;
         let pace = Pace { start: field.start.get(), every: 1e6 / (rate * count as f64) };
         let speaker = Speaker::start(field.clock, pace, voices, move |number, due| {
-            let room = number as usize % count % rooms;
-            let x = stamp(due);
-            framed(&format!(r#"{{"type":"presence:cursor","room":"c{room}","cursor":{{"x":{x},"y":7}}}}"#))
+            moved(number as usize % count % rooms, due)
         });
         field.pass("warming up", 3.0).await;
         let cpu = field.target.cpu_micros()?;
@@ -150,6 +181,7 @@ impl Cursors {
             outcome.figure("server CPU", cpu / 1e6 / seconds, "cores");
             outcome.figure("updates delivered per server CPU-second", updates / cpu * 1e6, "");
         }
+        heard.beside(people, count, rate, seconds, &mut outcome)?;
         outcome.figure("staleness p99", heard.staleness.value_at_percentile(99.0) as f64 / 1000.0, "ms");
         outcome.latency.push(curve("move to receipt", &heard.staleness));
         Ok(outcome)

@@ -1,12 +1,15 @@
 //! `idle`: members that do nothing but answer pings. What one more of them costs, in memory and in CPU time, as there
 //! are more and more of them.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 use tokio::task::JoinSet;
 
 use super::{Field, gather, members_of_rooms};
 use crate::client::Kind;
+use crate::load::bare::{self, Bursts, Peer, Traffic};
 use crate::load::member::{Member, Phase};
 use crate::load::outcome::Outcome;
 
@@ -29,6 +32,30 @@ pub struct Idle {
     /// Seconds over which CPU time is read at each step; two heartbeats are 50 s.
     #[arg(long, default_value_t = 50.0)]
     seconds: f64,
+}
+
+/// How many a bare server has at most: both ends of their connections are in this process.
+const BARE_MAX: usize = 9_000;
+
+/// How often each of its peers is pinged, and how often some of them are: as by a server with its default settings.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+const BURSTS_PER_SECOND: f64 = 10.0;
+
+/// Bytes of a ping, and of a client's pong.
+const PING_BYTES: usize = 2;
+const PONG_BYTES: usize = 6;
+
+/// What a bare server costs that pings as many as often, over one heartbeat of each.
+fn beside(outcome: &mut Outcome, members: usize) -> Result<()> {
+    let peers = members.min(BARE_MAX);
+    let each = peers as f64 / HEARTBEAT.as_secs_f64() / BURSTS_PER_SECOND;
+    let connections = each.round().max(1.0) as usize;
+    let bursts = Some(Bursts { rate: BURSTS_PER_SECOND, connections, bytes: PING_BYTES });
+    let traffic = Traffic { peers, bursts, peer: Peer::Answers(PONG_BYTES), answer: 0, lasts: HEARTBEAT };
+    let heartbeat = bare::cost(traffic)?.of_a_write();
+    outcome.figure("CPU of a heartbeat in a bare loop", heartbeat, "µs");
+    outcome.figure("CPU per member of a bare loop", heartbeat / HEARTBEAT.as_secs_f64(), "µs/s");
+    Ok(())
 }
 
 /// What the server costs with so many members.
@@ -69,6 +96,9 @@ impl Idle {
         let all = gather(&mut working, &mut outcome.faults).await?;
         outcome.figure("connections at once", all.len() as f64, "");
         field.compare(all, &mut outcome.faults).await?;
+        if let Kind::Ws = field.kind {
+            beside(&mut outcome, present)?;
+        }
         Ok(outcome)
     }
 

@@ -162,18 +162,23 @@ impl Field {
         http::get(self.target.address, &format!("/v1/rooms/{room}/presence"), &[]).await?.json()
     }
 
-    /// Holds every member's view against the server's, all at the same time, so that nobody stays unread meanwhile.
+    /// Holds every member's view against the server's, all at the same time. Each of them reads on until the last is done:
+    /// a ping waits for nobody.
     ///
     /// # Errors
     /// If one of them panicked.
     pub async fn compare(&self, members: Vec<Member>, faults: &mut Faults) -> Result<Vec<Member>> {
         let truths = Truths::default();
+        let left = watch::Sender::new(members.len());
         let mut comparing = JoinSet::new();
         for mut member in members {
-            let (field, truths) = (self.clone(), Rc::clone(&truths));
+            let (field, truths, left) = (self.clone(), Rc::clone(&truths), left.clone());
             comparing.spawn_local(async move {
                 let compared = field.compare_one(&mut member, &truths).await;
-                (member, compared)
+                left.send_modify(|left| *left -= 1);
+                let mut done = left.subscribe();
+                let read = member.read_until(done.wait_for(|left| *left == 0)).await.map(drop);
+                (member, compared.and_then(|difference| read.map(|()| difference)))
             });
         }
         let mut members = Vec::with_capacity(comparing.len());
@@ -198,7 +203,7 @@ impl Field {
                 // Who posts needs a descriptor for it.
                 let posting =
                     async { if self.kind != Kind::Ws { self.asking.acquire().await.ok() } else { None } };
-                let _posting = posting.await;
+                let _posting = member.read_until(posting).await?;
                 member.settle().await?;
                 member.rest();
             }
@@ -206,7 +211,7 @@ impl Field {
             let known = truths.borrow().get(&room).filter(|truth| Some(truth.version) == version).cloned();
             let truth = match known {
                 Some(truth) => truth,
-                None => Rc::new(self.presence(&room).await?),
+                None => Rc::new(member.read_until(self.presence(&room)).await??),
             };
             difference = member.view.difference(&truth);
             truths.borrow_mut().insert(room.clone(), truth);

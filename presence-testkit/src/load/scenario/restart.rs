@@ -19,10 +19,10 @@ use tokio::task::JoinSet;
 
 use super::Field;
 use crate::http;
+use crate::load::bare::thread_cpu_micros;
 use crate::load::lean::{self, Lean, Name};
 use crate::load::ledger::{Ledger, curve, latencies};
 use crate::load::outcome::{Faults, Outcome};
-use crate::load::raw_send::thread_cpu_micros;
 use crate::view::View;
 use crate::wire::{RoomPresence, ServerMessage};
 

@@ -10,11 +10,11 @@ use clap::Args;
 
 use super::fanout::Reading;
 use super::{Field, count};
+use crate::load::bare::{self, Bursts, Peer, Traffic};
 use crate::load::lean::{self, Lean, Name, framed, number_after};
 use crate::load::ledger::curve;
 use crate::load::outcome::{Faults, Outcome};
 use crate::load::pace::{Pace, Speaker, age, stamp};
-use crate::load::raw_send;
 
 /// What begins an update.
 const UPDATED: &[u8] = b"{\"type\":\"presence:userUpdated\"";
@@ -110,7 +110,7 @@ impl Unbatched {
         count(&mut outcome, &field.ledger.borrow());
         outcome.figure("members of a room", members as f64, "");
         after.compare(&before, seconds, &mut outcome)?;
-        beside(&mut outcome, members, rate * rooms as f64)?;
+        beside(&mut outcome, rooms, members, rate)?;
         outcome.latency.push(curve("update to receipt", &field.ledger.borrow().latencies));
         let p99 = field.ledger.borrow().latencies.value_at_percentile(99.0) as f64 / 1000.0;
         outcome.figure("latency p99", p99, "ms");
@@ -137,14 +137,17 @@ fn judge(names: &[Name], heard: &[Heard], said: u64, faults: &mut Faults) {
     }
 }
 
-/// What a plain loop costs that does the same.
-fn beside(outcome: &mut Outcome, peers: usize, bursts: f64) -> Result<()> {
+/// What a bare loop costs that does the same.
+fn beside(outcome: &mut Outcome, rooms: usize, members: usize, rate: f64) -> Result<()> {
     let (Some(bytes), Some(each)) =
         (outcome.value("bytes per message"), outcome.value("server CPU per delivery"))
     else {
         return Ok(());
     };
-    let plain = raw_send::cost_in_bursts(bytes as usize, peers, bursts)?;
+    let bursts = Some(Bursts { rate: rate * rooms as f64, connections: members, bytes: bytes as usize });
+    let peers = rooms * members;
+    let bare = bare::cost(Traffic { peers, bursts, peer: Peer::Silent, answer: 0, lasts: bare::LASTS })?;
+    let plain = bare.of_a_write();
     outcome.figure("deliveries per server CPU-second", 1e6 / each, "");
     outcome.figure("raw send() to peers that sleep, at this pace", plain, "µs");
     outcome.figure("deliveries ÷ those of that loop", 100.0 * plain / each, "%");
