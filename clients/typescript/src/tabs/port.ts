@@ -65,6 +65,8 @@ export function openPort(
   /** What the server has said of when to come back. */
   let parting: string | null = null;
   let state: State = { kind: "waiting" };
+  /** The last request for a connection. */
+  let asked = Promise.resolve();
   let timer: Release = () => {};
   let silent = 0;
 
@@ -107,9 +109,9 @@ export function openPort(
       if (state.kind === "open") state.body.enqueue(encoder.encode(`data: ${data}\n\n`));
     };
 
-    const connect = async (stream: string): Promise<void> => {
-      const opening: State = { kind: "opening", stream };
-      state = opening;
+    const connect = async (opening: State & { readonly kind: "opening" }): Promise<void> => {
+      if (state !== opening) return;
+      const { stream } = opening;
       const answer = await call(`/sse/shared/${stream}?${query}`, { method: "POST", signal });
       const connection = answer.ok ? String(jsonOf(await answer.text())["connection_id"]) : null;
       // Of a connection that comes too late nobody says whose it is, and it is ended.
@@ -127,7 +129,12 @@ export function openPort(
       if (carrier) carrier.claim(connection, hear);
       else say({ kind: "here", stream, port, connection });
     };
-    const follow = (stream: string): void => void connect(stream).catch(end);
+    /** One request after another: the server would give the session to the one that arrives last. */
+    const follow = (stream: string): void => {
+      const opening = { kind: "opening", stream } as const;
+      state = opening;
+      asked = asked.then(() => connect(opening)).catch(end);
+    };
 
     const announce = (): void => {
       if (led) say({ kind: "lead", term: group.term, stream: led });

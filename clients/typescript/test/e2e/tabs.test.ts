@@ -4,8 +4,9 @@ import { type Client, createClient, type Room } from "../../src/index.ts";
 import { type Channel, type Hold, type Outside, shareTabs } from "../../src/tabs.ts";
 import { type RealServer, realServer, until } from "./server.ts";
 
-/** Names that one tab holds at a time, and channels, within this process. */
+/** Names that one tab holds at a time, and channels, within this process: each a browser of its own. */
 function outside(): Outside {
+  const browser = crypto.randomUUID();
   const queues = new Map<string, (() => void)[]>();
   const hold: Hold = (name, { signal, held }) => {
     const queue = queues.get(name) ?? [];
@@ -20,7 +21,7 @@ function outside(): Outside {
     });
   };
   const open = (name: string, heard: (word: unknown) => void): Channel => {
-    const channel = new BroadcastChannel(name);
+    const channel = new BroadcastChannel(`${browser} ${name}`);
     channel.onmessage = (event): void => heard(Reflect.get(event, "data"));
     return { say: (word) => channel.postMessage(word), close: () => channel.close() };
   };

@@ -56,6 +56,8 @@ export interface Server {
   readonly say: (session: string, message: object) => void;
   /** Answers with this what is asked next for such a path. */
   readonly refuse: Map<string, () => Response>;
+  /** The next request for such a path is on its way until what this returns is called. */
+  readonly delay: (path: string) => () => void;
   /** Whether it answers a request to open a connection: it does it in any case. */
   isMute: boolean;
 }
@@ -68,6 +70,7 @@ export function createServer(world: World): Server {
   const requests: string[] = [];
   const left: string[] = [];
   const refuse = new Map<string, () => Response>();
+  const ways = new Map<string, Promise<void>>();
   let ids = 0;
   let version = 0;
   let time = world.env.now();
@@ -244,8 +247,10 @@ export function createServer(world: World): Server {
       const method = init.method ?? "GET";
       const plain = `${method} ${pathname.replace(/\/n-\d+/u, "/…")}`;
       requests.push(plain);
+      const way = ways.get(plain);
+      ways.delete(plain);
       // A server never answers before it was called.
-      await Promise.resolve();
+      await way;
       init.signal?.throwIfAborted();
       const refused = refuse.get(plain);
       if (refused) return refused();
@@ -268,6 +273,11 @@ export function createServer(world: World): Server {
     },
     say: (session, message) => tell(sessions.get(session)?.connection ?? null, message),
     refuse,
+    delay(path) {
+      let arrive = (): void => {};
+      ways.set(path, new Promise((done) => (arrive = done)));
+      return () => arrive();
+    },
     isMute: false,
   };
   return server;

@@ -122,6 +122,25 @@ describe("tabs that share", () => {
     expect(server.connections.size).toBe(1);
   });
 
+  it("ask for one connection after another, so that none that is late takes the session from a newer one", async () => {
+    const { world, server, open } = scene();
+    const first = open();
+    await world.pass(100);
+    const arrive = server.delay("POST /sse/shared/…");
+    const second = open();
+    await world.pass(100);
+    first.freeze();
+    // It has a stream of its own now, before what it said to the other one has arrived.
+    await world.pass(10_000);
+    expect(server.streams()).toHaveLength(2);
+    arrive();
+    await world.pass(100);
+    expect(second.client.connection.snapshot).toMatchObject({ status: "live" });
+    first.thaw();
+    await world.pass(5_000);
+    expect([first, second].map(statusOf)).toEqual(["live", "live"]);
+  });
+
   it("are told one by one why they end", async () => {
     const { world, server, open } = scene();
     const [first, second, third] = [open(), open(), open()];
