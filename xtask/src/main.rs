@@ -13,6 +13,7 @@ mod metadata;
 mod mutants;
 mod provide;
 mod sim;
+mod space;
 mod step;
 mod supply;
 mod test;

@@ -9,6 +9,7 @@ use crate::instructions;
 use crate::metadata::Metadata;
 use crate::provide::{Need, provide};
 use crate::sim;
+use crate::space;
 use crate::step::{Beside, Course, Step};
 
 const BROWSER: &[Need] = &[
@@ -39,18 +40,29 @@ pub(crate) fn run() -> Result<()> {
     // Before the checks: whoever lacks something wants to know it at once.
     provide(&steps.iter().flat_map(|step| step.needs).collect::<Vec<_>>())?;
     client::node_is_recent()?;
+    if let Some(warning) = space::warning(&metadata.target_directory) {
+        println!("── {warning}");
+    }
+    run_all(&steps, &metadata).map_err(|error| match space::suspicion(&metadata.target_directory) {
+        Some(suspicion) => error.context(suspicion),
+        None => error,
+    })?;
+    println!("── all {} checks passed in {:.0} s", steps.len(), began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn run_all(steps: &[Step], metadata: &Metadata) -> Result<()> {
     let mut beside = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         println!("── {}/{} {}: {}", number + 1, steps.len(), step.name, step.shown());
         match step.course {
-            Course::InTurn => step.run(&metadata)?,
-            Course::Beside => beside.push(Beside::start(step, &metadata)?),
+            Course::InTurn => step.run(metadata)?,
+            Course::Beside => beside.push(Beside::start(step, metadata)?),
         }
     }
     for running in beside {
         running.end()?;
     }
-    println!("── all {} checks passed in {:.0} s", steps.len(), began.elapsed().as_secs_f64());
     Ok(())
 }
 
