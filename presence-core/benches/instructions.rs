@@ -87,7 +87,7 @@ impl Hall {
         let (user, session) = (user(number), SessionId::parse("tab").unwrap());
         let generation = Generation::new(number);
         let profile = Arc::new(Profile::of_user(user.clone()));
-        self.put(ShardInput::Attach { user, session, generation });
+        self.put(ShardInput::Attach { user, session, generation, attempt: None });
         let join = Join {
             profile,
             active: true,

@@ -10,7 +10,7 @@
 //!   [`window`]: a part of a large roster, for those who look at no more.
 //! - [`shard`]: a set of rooms and the only thing that changes them; grace, hand-outs, snapshots, replays, and what one
 //!   life of the server leaves to the next.
-//! - [`rights`]: who may.
+//! - [`rights`]: who may; [`attempt`]: which of a client's requests for a connection is the newer one.
 //! - [`session`]: one connection's protocol; heartbeat, budget.
 //! - [`audit`]: what must be true, as the running server looks at it.
 //! - [`wheel`]: many timers, swept at the cost of those that have come due; [`few`]: lists that mostly have one item.
@@ -21,6 +21,7 @@
 //! No clock, no runtime, no socket, no environment, no log, no metric. No wall clock in a decision about membership.
 //! No map whose iteration order could reach an output. No queue without a bound.
 
+pub mod attempt;
 pub mod audit;
 pub mod digest;
 pub mod error;

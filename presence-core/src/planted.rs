@@ -31,6 +31,8 @@ bugs! {
     KeptByOld = "a takeover keeps the old connection's seat",
     /// Of two connections the one that is heard of last has the session, though it is the older.
     LastHeardWins = "an older connection wins",
+    /// Of a client's two requests for a connection the one that comes last has the session, though it is the older.
+    AttemptsIgnored = "a request that was given up wins",
     /// Who closes one of two tabs leaves.
     LeaveOnTwoToOne = "leave on 2→1",
     /// Who came and went within one hand-out leaves, too.

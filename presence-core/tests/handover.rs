@@ -78,7 +78,7 @@ impl Life {
         self.generations += 1;
         let generation = Generation::new(self.generations);
         let (user, session) = (UserId::parse(user).unwrap(), SessionId::parse(session).unwrap());
-        self.input(ShardInput::Attach { user, session, generation });
+        self.input(ShardInput::Attach { user, session, generation, attempt: None });
         generation
     }
 

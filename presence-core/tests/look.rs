@@ -54,7 +54,7 @@ impl Node {
         self.generations += 1;
         let generation = Generation::new(self.generations);
         let session = SessionId::parse(session).unwrap();
-        self.put_in_everywhere(&ShardInput::Attach { user: user(name), session, generation });
+        self.put_in_everywhere(&ShardInput::Attach { user: user(name), session, generation, attempt: None });
         generation
     }
 

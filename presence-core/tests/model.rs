@@ -110,7 +110,8 @@ impl World {
     fn attach(&mut self, user: UserId, session: SessionId) -> Generation {
         self.generations += 1;
         let generation = Generation::new(self.generations);
-        self.shard.handle_input(self.clock(), ShardInput::Attach { user, session, generation });
+        self.shard
+            .handle_input(self.clock(), ShardInput::Attach { user, session, generation, attempt: None });
         generation
     }
 

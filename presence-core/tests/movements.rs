@@ -48,7 +48,8 @@ impl Node {
         self.generations += 1;
         let generation = Generation::new(self.generations);
         let (user, session) = (UserId::parse(user).unwrap(), SessionId::parse(session).unwrap());
-        self.shard.handle_input(self.clock(), ShardInput::Attach { user, session, generation });
+        self.shard
+            .handle_input(self.clock(), ShardInput::Attach { user, session, generation, attempt: None });
         generation
     }
 

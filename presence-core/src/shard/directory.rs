@@ -4,6 +4,7 @@
 //! detached, or a room that holds the session. So a late command of an old connection always meets the record that
 //! tells that it is old, and when nothing can come any more, nothing stays behind (P12).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use super::census::{Standing, Uneven};
 use super::input::RoomKey;
 use super::look::Page;
+use crate::attempt::Attempt;
 use crate::few::Few;
 use crate::id::{Generation, SessionId, UserId};
 use crate::planted::{self, Bug};
@@ -49,6 +51,8 @@ pub(super) struct Record {
     pub(super) current: Option<Generation>,
     /// The newest that ever did, while this record lives.
     newest: Generation,
+    /// The request that opened it.
+    attempt: Option<Attempt>,
     /// Connections that have not detached yet, the newest among them.
     open: u32,
     /// Rooms in which the session is, attached or held.
@@ -92,6 +96,18 @@ impl Record {
         self.open == 0 && self.rooms.is_empty()
     }
 
+    /// Whether a connection comes after one that is newer. Which of its requests it made first a client knows best: the
+    /// network may have kept one. Where they tell nothing of each other, the newer one is who came later.
+    fn is_beyond(&self, generation: Generation, attempt: Option<Attempt>) -> bool {
+        let both = attempt.zip(self.attempt).filter(|_| !planted::is(Bug::AttemptsIgnored));
+        let is_beyond = match both.and_then(|(attempt, newest)| attempt.partial_cmp(&newest)) {
+            Some(Ordering::Less) => true,
+            Some(Ordering::Greater) => false,
+            Some(Ordering::Equal) | None => self.newest > generation,
+        };
+        is_beyond && !planted::is(Bug::LastHeardWins)
+    }
+
     fn is_even(&self) -> bool {
         self.current.is_some() && self.open == 1
     }
@@ -114,23 +130,24 @@ fn place_of(session: &SessionId, keys: &[SessionKey], records: &Slots<Record>) -
 }
 
 impl Directory {
-    pub(super) fn attach(&mut self, visitor: Visitor) -> Attached {
+    pub(super) fn attach(&mut self, visitor: Visitor, attempt: Option<Attempt>) -> Attached {
         let (user, session) = (visitor.profile.id.clone(), visitor.session.clone());
-        let attached = self.note_attach(visitor);
+        let attached = self.note_attach(visitor, attempt);
         self.note_evenness(&user, &session);
         attached
     }
 
-    fn note_attach(&mut self, visitor: Visitor) -> Attached {
+    fn note_attach(&mut self, visitor: Visitor, attempt: Option<Attempt>) -> Attached {
         let Visitor { profile, session, generation, active } = visitor;
         let key = self.key_or_new(&profile, &session, generation);
         self.connections.insert(generation, key);
         let record = self.records.get_mut(key.0).expect("what has a key has a record");
         record.open += 1;
-        if record.newest > generation && !planted::is(Bug::LastHeardWins) {
+        if record.is_beyond(generation, attempt) {
             return Attached::TooLate;
         }
-        (record.newest, record.profile, record.active) = (generation, profile, active);
+        (record.newest, record.attempt) = (generation, attempt);
+        (record.profile, record.active) = (profile, active);
         match record.current.replace(generation) {
             Some(old) => Attached::TakenFrom(old),
             None => Attached::Free,
@@ -158,6 +175,7 @@ impl Directory {
                     active: true,
                     current: None,
                     newest,
+                    attempt: None,
                     open: 0,
                     rooms: Few::new(),
                 };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::audit::Violation;
 use crate::error::CloseReason;
 use crate::frame::Frame;
@@ -24,6 +25,8 @@ pub enum ShardInput {
         session: SessionId,
         /// The connection.
         generation: Generation,
+        /// Which of its client's requests has opened it, if the client has said that.
+        attempt: Option<Attempt>,
     },
     /// A connection has its session no more. Goes to every shard, after all its commands.
     Detach {

@@ -25,6 +25,7 @@ pub use input::{Detach, Entry, Join, RoomCommand, RoomKey, RoomReading, ShardInp
 pub use sighting::Sighting;
 pub use tally::Tally;
 
+use crate::attempt::Attempt;
 use crate::error::{CloseReason, CommandError};
 use crate::few::Few;
 use crate::frame::Frame;
@@ -97,7 +98,10 @@ impl Shard {
     /// Takes in what happened.
     pub fn handle_input(&mut self, now: Now, input: ShardInput) {
         match input {
-            ShardInput::Attach { user, session, generation } => self.attach(now, user, session, generation),
+            ShardInput::Attach { user, session, generation, attempt } => {
+                let profile = Arc::new(Profile::of_user(user));
+                self.attach(now, Visitor { profile, session, generation, active: true }, attempt);
+            }
             ShardInput::Detach { generation, how } => self.detach(now, generation, how),
             ShardInput::Command { generation, room, command } => self.command(now, generation, room, command),
             ShardInput::Freeze => self.frozen = self.frozen.or(Some(now.at)),
@@ -170,10 +174,9 @@ impl Shard {
         self.desks.get_mut(key.index()).and_then(Option::as_mut)
     }
 
-    fn attach(&mut self, now: Now, user: UserId, session: SessionId, generation: Generation) {
-        let profile = Arc::new(Profile::of_user(user));
-        let visitor = Visitor { profile, session, generation, active: true };
-        match self.directory.attach(visitor.clone()) {
+    fn attach(&mut self, now: Now, visitor: Visitor, attempt: Option<Attempt>) {
+        let generation = visitor.generation;
+        match self.directory.attach(visitor.clone(), attempt) {
             Attached::Free => {}
             Attached::TooLate => {
                 self.outputs.push_back(ShardOutput::Evict { to: generation, reason: CloseReason::TakenOver });

@@ -232,10 +232,50 @@ fn p8_a_connection_that_is_heard_of_after_a_newer_one_of_its_session_is_too_late
     let new = node.enters("ann", "a");
     let old = Generation::new(0);
     let session = SessionId::parse("a").unwrap();
-    node.shard.handle_input(node.clock(), ShardInput::Attach { user: user("ann"), session, generation: old });
+    let attach = ShardInput::Attach { user: user("ann"), session, generation: old, attempt: None };
+    node.shard.handle_input(node.clock(), attach);
     assert_eq!(node.advance(1_000), ["evict 0: TakenOver"]);
     node.tell(old, RoomCommand::Leave);
     node.detach(old, Detach::Finished);
     node.tell(new, update(r#"{"a":1}"#));
     assert_eq!(node.reads_types(new), ["presence:userUpdated"]);
+}
+
+/// P8: a request that its client has given up may arrive after the one that followed it. It is told that it is too late,
+/// and the session stays where the client is, also while it is away for a moment.
+#[test]
+fn p8_a_request_that_was_given_up_and_comes_late_does_not_take_the_session() {
+    let mut node = Node::new();
+    let new = node.attach_by("ann", "a", Some("7-2"));
+    node.tell(new, RoomCommand::Join(joining("ann")));
+    node.settles();
+    let late = node.attach_by("ann", "a", Some("7-1"));
+    assert_eq!(node.advance(1_000), ["evict 2: TakenOver"]);
+    node.tell(late, RoomCommand::Leave);
+    node.detach(late, Detach::Finished);
+    node.tell(new, update(r#"{"a":1}"#));
+    assert_eq!(node.reads_types(new), ["presence:userUpdated"]);
+
+    node.detach(new, Detach::Lost);
+    node.attach_by("ann", "a", Some("7-1"));
+    assert_eq!(node.advance(1_000), ["silence 1", "evict 3: TakenOver"]);
+    let back = node.attach_by("ann", "a", Some("7-3"));
+    node.tell(back, RoomCommand::Join(joining("ann")));
+    assert!(node.advance(1_000).is_empty());
+    let told = node.reads(back);
+    let ann = told.iter().find_map(|message| message["users"].get(0)).unwrap();
+    assert_eq!((&ann["connectionCount"], &ann["sessions"][0]["state"]), (&json!(1), &json!({"a": 1})));
+}
+
+/// P8: only requests of one life of a client have an order. One that repeats its request, as a bare `EventSource` does,
+/// one that was loaded anew, and one that says nothing are newer than what was there.
+#[test]
+fn p8_requests_that_tell_nothing_of_each_other_are_as_new_as_they_come() {
+    let mut node = Node::new();
+    let mut before = node.attach_by("ann", "a", Some("7-9"));
+    for attempt in [Some("7-9"), Some("8-1"), None, Some("7-1")] {
+        let next = node.attach_by("ann", "a", attempt);
+        assert_eq!(node.advance(1_000), [format!("evict {}: TakenOver", before.number())], "{attempt:?}");
+        before = next;
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use presence_core::attempt::Attempt;
 use presence_core::feed::Gathered;
 use presence_core::frame::Frame;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
@@ -44,10 +45,17 @@ impl Node {
 
     /// A connection comes that has this session.
     pub(crate) fn attach(&mut self, name: &str, session: &str) -> Generation {
+        self.attach_by(name, session, None)
+    }
+
+    /// The same, by one of its client's requests.
+    pub(crate) fn attach_by(&mut self, name: &str, session: &str, attempt: Option<&str>) -> Generation {
         self.generations += 1;
         let generation = Generation::new(self.generations);
         let session = SessionId::parse(session).unwrap();
-        self.shard.handle_input(self.clock(), ShardInput::Attach { user: user(name), session, generation });
+        let attempt = attempt.map(|text| Attempt::parse(text).unwrap());
+        let input = ShardInput::Attach { user: user(name), session, generation, attempt };
+        self.shard.handle_input(self.clock(), input);
         generation
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use presence_core::attempt::Attempt;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
@@ -38,6 +39,8 @@ pub(super) struct Drive {
     session: Session,
     mailbox: Arc<Mailbox>,
     generation: Generation,
+    /// Which of its client's requests has opened it.
+    attempt: Option<Attempt>,
     opened: Timestamp,
     /// Messages received; the number of one and the connection's id are its correlation id.
     received: u32,
@@ -77,7 +80,7 @@ impl Drive {
         transport: Box<dyn Transport>,
         session: Session,
         mailbox: Arc<Mailbox>,
-        generation: Generation,
+        (generation, attempt): (Generation, Option<Attempt>),
         places: Places,
     ) -> Self {
         let opened = shared.clock.now().at;
@@ -87,6 +90,7 @@ impl Drive {
             session,
             mailbox,
             generation,
+            attempt,
             opened,
             received: 0,
             armed: None,
@@ -197,7 +201,7 @@ impl Drive {
     /// Carries out one thing, as far as that goes without waiting. What has to wait is boxed: it is rare, and an idle
     /// connection should not keep room for it.
     fn carry_out(&mut self, output: SessionOutput) -> Step {
-        let (generation, shared) = (self.generation, Arc::clone(&self.shared));
+        let (generation, attempt, shared) = (self.generation, self.attempt, Arc::clone(&self.shared));
         match output {
             SessionOutput::Attach { user, session } => {
                 if let Err(refused) = self.take_place(&user) {
@@ -211,7 +215,7 @@ impl Drive {
                 let (shards, mailbox) = (shared.shards.clone(), Arc::clone(&self.mailbox));
                 let streams = shared.streams.clone();
                 return Step::wait(async move {
-                    shards.attach(&user, &session, generation, &mailbox).await;
+                    shards.attach(&user, &session, generation, attempt, &mailbox).await;
                     streams.attach(Who { user, generation }, &mailbox).await;
                 });
             }

@@ -10,6 +10,7 @@ pub mod trace;
 
 use std::sync::Arc;
 
+use presence_core::attempt::Attempt;
 use presence_core::id::{ConnectionId, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::port::transport::Transport;
@@ -62,6 +63,8 @@ pub struct Hello {
     pub name: Option<Text>,
     /// Which tab or device.
     pub session: Option<SessionId>,
+    /// Which of its client's requests it is.
+    pub attempt: Option<Attempt>,
     /// The room that a message without `room` means; the lobby if absent.
     pub room: Option<RoomId>,
     /// Whether it enters that room by itself.
@@ -252,8 +255,8 @@ impl Connections {
         );
         let places = hello.places;
         let session = Session::open(self.clock.now(), opening, Arc::clone(&self.limits));
-        let generation = self.shards.next_generation();
-        let mut drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation, places);
+        let turn = (self.shards.next_generation(), hello.attempt);
+        let mut drive = Drive::new(Arc::clone(self), transport, session, mailbox, turn, places);
         // One piece of memory for the task and all that it keeps.
         tokio::spawn(async move { drive.run().await });
     }

@@ -94,6 +94,7 @@ pub(crate) enum Takes {
 /// The forms of ids, as `presence_core::id` checks them.
 pub(crate) const ROOM_FORM: &str = r"^([A-Za-z0-9_.:~/-]{1,128}|@[^\u0000-\u001f\u007f-\u009f]{1,128})$";
 pub(crate) const USER_FORM: &str = r"^[^\u0000-\u001f\u007f-\u009f]{1,128}$";
+pub(crate) const ATTEMPT_FORM: &str = r"^[0-9]{1,10}-[0-9]{1,10}$";
 pub(crate) const KEY_FORM: &str = USER_FORM;
 pub(crate) const CONNECTION_FORM: &str = "^[0-9a-f]{32}$";
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
-use presence_core::id::{IdError, RoomId, SessionId, UserId};
+use presence_core::attempt::Attempt;
+use presence_core::id::{RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::profile::Text;
 
@@ -16,10 +17,10 @@ pub(super) fn bad(field: &'static str, rule: impl std::fmt::Display) -> HttpErro
     HttpError::field(StatusCode::BAD_REQUEST, "bad_message", field, format!("`{field}` {rule}"))
 }
 
-fn id<T>(
+fn parsed<T, E: std::fmt::Display>(
     field: &'static str,
     text: &str,
-    parse: impl FnOnce(&str) -> Result<T, IdError>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Option<T>, HttpError> {
     parse(text).map(Some).map_err(|rule| bad(field, rule))
 }
@@ -51,14 +52,15 @@ pub(super) fn list(query: Option<&str>, name: &str) -> Option<Vec<String>> {
     (!items.is_empty()).then_some(items)
 }
 
-/// Reads `user_name`, `session_id` and `room`, and `user_id`, which nobody should believe who knows better.
+/// Reads `user_name`, `session_id`, `attempt` and `room`, and `user_id`, which nobody should believe who knows better.
 pub(super) fn hello(query: Option<&str>, limits: &Limits) -> Result<(Hello, Option<UserId>), HttpError> {
     let (mut hello, mut user) = (Hello::default(), None);
     let name_chars_max = limits.name_chars_max;
     for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
-            "user_id" => user = id("user_id", &value, |text| limits.user_ids.parse(text))?,
-            "session_id" => hello.session = id("session_id", &value, SessionId::parse)?,
+            "user_id" => user = parsed("user_id", &value, |text| limits.user_ids.parse(text))?,
+            "session_id" => hello.session = parsed("session_id", &value, SessionId::parse)?,
+            "attempt" => hello.attempt = parsed("attempt", &value, Attempt::parse)?,
             "room" => {
                 let refused = |rule| {
                     let message = format!("`room` {rule}");
@@ -82,11 +84,12 @@ mod tests {
 
     #[test]
     fn a_connection_says_who_it_is_in_its_url() {
-        let query = Some("user_id=ann&user_name=Ann%20%F0%9F%92%A1&session_id=s1&room=a%2Fb&x=y");
+        let query = Some("user_id=ann&user_name=Ann%20%F0%9F%92%A1&session_id=s1&attempt=7-2&room=a%2Fb&x=y");
         let (hello, user) = hello(query, &Limits::default()).unwrap();
         assert_eq!(user.unwrap().as_str(), "ann");
         assert_eq!(hello.name.as_deref(), Some("Ann 💡"));
         assert_eq!(hello.session.unwrap().as_str(), "s1");
+        assert_eq!(hello.attempt, Attempt::parse("7-2").ok());
         assert_eq!(hello.room.unwrap().as_str(), "a/b");
     }
 
@@ -112,6 +115,7 @@ mod tests {
         let field = |query| hello(Some(query), &Limits::default()).unwrap_err().field;
         assert_eq!(field("user_id="), Some("user_id"));
         assert_eq!(field("session_id=%00"), Some("session_id"));
+        assert_eq!(field("attempt=7"), Some("attempt"));
         assert_eq!(field("room=a%20b"), Some("room"));
         assert_eq!(hello(Some("room=@"), &Limits::default()).unwrap_err().code, "invalid_room");
     }

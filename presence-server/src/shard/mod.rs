@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use presence_core::attempt::Attempt;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::room::KeptRoom;
@@ -32,15 +33,37 @@ pub struct Shards {
 /// What comes into a shard's inbox; `HandOver` is the last that it takes in.
 #[derive(Debug)]
 enum Inbound {
-    Attach { user: UserId, session: SessionId, generation: Generation, mailbox: Arc<Mailbox> },
-    Detach { generation: Generation, how: Detach },
-    Command { generation: Generation, room: RoomId, command: RoomCommand },
-    Read { room: RoomId, answer: oneshot::Sender<RoomReading> },
-    Kick { user: UserId },
+    Attach {
+        user: UserId,
+        session: SessionId,
+        generation: Generation,
+        attempt: Option<Attempt>,
+        mailbox: Arc<Mailbox>,
+    },
+    Detach {
+        generation: Generation,
+        how: Detach,
+    },
+    Command {
+        generation: Generation,
+        room: RoomId,
+        command: RoomCommand,
+    },
+    Read {
+        room: RoomId,
+        answer: oneshot::Sender<RoomReading>,
+    },
+    Kick {
+        user: UserId,
+    },
     Look(look::Look),
-    Knock { answer: oneshot::Sender<()> },
+    Knock {
+        answer: oneshot::Sender<()>,
+    },
     Freeze,
-    HandOver { answer: oneshot::Sender<Vec<KeptRoom>> },
+    HandOver {
+        answer: oneshot::Sender<Vec<KeptRoom>>,
+    },
 }
 
 /// The shard has too much to do, or is gone.
@@ -104,12 +127,13 @@ impl Shards {
         user: &UserId,
         session: &SessionId,
         generation: Generation,
+        attempt: Option<Attempt>,
         mailbox: &Arc<Mailbox>,
     ) {
         for inbox in &*self.inboxes {
             let (user, session, mailbox) = (user.clone(), session.clone(), Arc::clone(mailbox));
             // A shard that is gone went with the server.
-            let _ = inbox.send(Inbound::Attach { user, session, generation, mailbox }).await;
+            let _ = inbox.send(Inbound::Attach { user, session, generation, attempt, mailbox }).await;
         }
     }
 
@@ -205,8 +229,8 @@ impl Inbound {
     /// As the core takes it, if it is for the core; `ticket` stands for who asked.
     fn into_input(self, ticket: u64) -> Option<ShardInput> {
         Some(match self {
-            Self::Attach { user, session, generation, .. } => {
-                ShardInput::Attach { user, session, generation }
+            Self::Attach { user, session, generation, attempt, .. } => {
+                ShardInput::Attach { user, session, generation, attempt }
             }
             Self::Detach { generation, how } => ShardInput::Detach { generation, how },
             Self::Command { generation, room, command } => ShardInput::Command { generation, room, command },

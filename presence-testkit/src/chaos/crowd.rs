@@ -83,7 +83,7 @@ impl Crowd {
             let kind = kind(number as u32);
             let random = Random::new(random.draw());
             let (asked, around) = (Instant::now(), around.clone());
-            let tab = Tab { seat: Rc::clone(&seat), kind, server, token, random, around, asked, given_up: 0 };
+            let tab = Tab { seat: Rc::clone(&seat), kind, server, token, random, around, asked, attempts: 0 };
             seats.push(seat);
             working.spawn_local(tab.live());
         }

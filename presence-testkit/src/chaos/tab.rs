@@ -76,9 +76,8 @@ pub struct Tab {
     pub around: Surroundings,
     /// When it last asked for what it does not have.
     pub asked: Instant,
-    /// How many requests for a connection it has given up since it was last in, without an answer. Each may still arrive, and
-    /// after the one that followed it: then the server takes it for the newer one.
-    pub given_up: u32,
+    /// How many connections it has asked for. What it has given up may still arrive, and after what followed it.
+    pub attempts: u32,
 }
 
 /// How a stay ends.
@@ -112,9 +111,7 @@ impl Tab {
             };
             let mut wire = wire;
             self.seat.borrow_mut().standing = Standing::In;
-            let end = self.stay(&mut wire).await;
-            self.given_up = 0;
-            match end {
+            match self.stay(&mut wire).await {
                 End::Wanted(how) => self.go(wire, how).await,
                 End::Scattered => {
                     self.gone(Going::Lost, Standing::Trying);
@@ -171,7 +168,8 @@ impl Tab {
             seat.awaited = seat.rooms.iter().copied().collect();
             (seat.tab, seat.user, seat.rooms.clone())
         };
-        let mut query = format!("?user_id=u{user}&session_id=t{tab}");
+        self.attempts += 1;
+        let mut query = format!("?user_id=u{user}&session_id=t{tab}&attempt={tab}-{}", self.attempts);
         if let Some(token) = &self.token {
             query.push_str(&format!("&token={token}"));
         }
@@ -182,11 +180,7 @@ impl Tab {
             self.seat.borrow().note(Event::Entering { tab, user, room: *room });
         }
         let connecting = Wire::connect(self.kind, self.server, &query, &[], None);
-        let Ok(connected) = timeout(CONNECTING, connecting).await else {
-            self.given_up += 1;
-            return Err(Gone);
-        };
-        let mut wire = connected.map_err(|_| Gone)?;
+        let mut wire = timeout(CONNECTING, connecting).await.map_err(|_| Gone)?.map_err(|_| Gone)?;
         if let (Wire::Sse(wire), Some(token)) = (&mut wire, &self.token) {
             wire.present(token);
         }
@@ -324,9 +318,7 @@ impl Tab {
             Ok(Received::Text(text)) => self.take(wire, &text).await.map_err(|Gone| 0),
             Ok(Received::Closed(code)) => {
                 let code = code.unwrap_or(0);
-                if code == 4409 && self.given_up > 0 {
-                    self.given_up -= 1;
-                } else if code == 4409 || code >= 4500 || (1002..1012).contains(&code) {
+                if code == 4409 || code >= 4500 || (1002..1012).contains(&code) {
                     self.seat.borrow().broken(format!("the server closed with {code}"));
                 }
                 Err(code)

@@ -63,6 +63,8 @@ pub struct Credentials {
     pub user: String,
     /// The session; the server chooses one if absent.
     pub session: Option<String>,
+    /// Which of this client's requests for a connection it is.
+    pub attempt: Option<String>,
     /// What others read; their id if absent.
     pub name: Option<String>,
     /// A token, to be carried in the URL.
@@ -81,7 +83,12 @@ impl Credentials {
 
     fn query(&self) -> String {
         let mut query = format!("?user_id={}", self.user);
-        let others = [("session_id", &self.session), ("user_name", &self.name), ("token", &self.token)];
+        let others = [
+            ("session_id", &self.session),
+            ("attempt", &self.attempt),
+            ("user_name", &self.name),
+            ("token", &self.token),
+        ];
         for (name, value) in others.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             query.push_str(&format!("&{name}={value}"));
         }

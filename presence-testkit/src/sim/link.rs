@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use presence_core::attempt::Attempt;
 
 /// Which way something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +97,8 @@ pub(super) struct Link {
     pub(super) tab: usize,
     /// Whether the client says who it is as it connects, or later.
     pub(super) introduced: bool,
+    /// Which of the client's requests it is, if the client says that.
+    pub(super) attempt: Option<Attempt>,
     pub(super) up: Pipe,
     pub(super) down: Pipe,
     /// What has arrived and the client has not read.
@@ -111,10 +114,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(tab: usize, introduced: bool) -> Self {
+    pub(super) fn new(tab: usize, introduced: bool, attempt: Option<Attempt>) -> Self {
         Self {
             tab,
             introduced,
+            attempt,
             up: Pipe::new(),
             down: Pipe::new(),
             unread: VecDeque::new(),

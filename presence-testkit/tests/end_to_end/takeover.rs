@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use presence_testkit::client::Kind;
+use presence_testkit::client::{Client, Credentials, Kind};
 use presence_testkit::wire::ServerMessage;
 use serde_json::json;
 
@@ -57,8 +57,6 @@ async fn a_session_that_is_taken_over_again_and_again_stays_one(kind: Kind) -> R
 
 /// A takeover that enters no room lets go of the rooms of the older connection after the grace.
 async fn a_takeover_that_enters_no_room_leaves_after_the_grace(kind: Kind) -> Result<()> {
-    use presence_testkit::client::{Client, Credentials};
-
     let server = TestServer::start(quick())?;
     let mut ann = server.enter(kind, "ann", "a", "doc").await?;
     let _old = server.enter(kind, "bob", "b", "doc").await?;
@@ -94,6 +92,40 @@ async fn who_has_gone_before_they_were_heard_takes_nothing_over(kind: Kind) -> R
     Ok(())
 }
 
+/// P8: a client that has given a request up and made another one keeps its session where it is, though the network brings
+/// the first one last.
+async fn a_request_that_was_given_up_and_comes_late_takes_nothing_over(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let request =
+        |attempt: &str| Credentials { attempt: Some(attempt.to_owned()), ..Credentials::new("bob", "b") };
+    let mut bob = Client::connect(kind, server.address, &request("77-2")).await?;
+    bob.join("doc").await?;
+    let mut late = Client::connect(kind, server.address, &request("77-1")).await?;
+    assert_eq!(late.closed().await?, Some(4409));
+    drop(late);
+    bob.settle("doc").await?;
+    assert_eq!(bob.view("doc").users()["bob"].connection_count, 1);
+
+    let mut next = Client::connect(kind, server.address, &request("77-3")).await?;
+    assert_eq!(bob.closed().await?, Some(4409));
+    next.join("doc").await?;
+    ann.settle("doc").await?;
+    let edges = ann.view("doc").edges("bob");
+    assert_eq!((edges.joins, edges.leaves), (1, 0));
+    Ok(())
+}
+
+/// What is no attempt is named, and opens nothing.
+async fn a_bad_attempt_is_refused_by_name(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let wrong = Credentials { attempt: Some("first".to_owned()), ..Credentials::new("bob", "b") };
+    let refused = Client::connect(kind, server.address, &wrong).await;
+    let refused = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    assert!(refused.contains("400") && refused.contains("`attempt` must be two whole numbers"), "{refused}");
+    Ok(())
+}
+
 /// RFC 6455 section 1.3.
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -118,4 +150,6 @@ on_every_kind! {
     the_older_connection_is_told_to_stay_away_and_nobody_else_hears_of_it,
     a_session_that_is_taken_over_again_and_again_stays_one,
     a_takeover_that_enters_no_room_leaves_after_the_grace,
+    a_request_that_was_given_up_and_comes_late_takes_nothing_over,
+    a_bad_attempt_is_refused_by_name,
 }

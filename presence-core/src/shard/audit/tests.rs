@@ -55,7 +55,7 @@ impl Node {
         self.generations += 1;
         let generation = Generation::new(self.generations);
         let (user, session) = (id(user), session_id(session));
-        self.input(ShardInput::Attach { user, session, generation });
+        self.input(ShardInput::Attach { user, session, generation, attempt: None });
         generation
     }
 

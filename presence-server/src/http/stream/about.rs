@@ -3,7 +3,9 @@
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 
-use crate::http::about::{About, Body, Group, Query, ROOM_FORM, Reply, Schemas, Takes, USER_FORM};
+use crate::http::about::{
+    ATTEMPT_FORM, About, Body, Group, Query, ROOM_FORM, Reply, Schemas, Takes, USER_FORM,
+};
 
 const fn query(name: &'static str, form: &'static str, text: &'static str) -> Query {
     Query { name, text, takes: Takes::Form(form) }
@@ -15,6 +17,11 @@ const URL: &[Query] = &[
     query("user_id", USER_FORM, "Who this is. Believed in dev mode only."),
     Query { name: "user_name", text: "What others read. Believed in dev mode only.", takes: Takes::Text },
     query("session_id", USER_FORM, "Which tab or device; the server chooses one if absent."),
+    query(
+        "attempt",
+        ATTEMPT_FORM,
+        "Which of this client's requests it is: an older one never takes a session from a newer.",
+    ),
 ];
 
 pub(in crate::http) const WEB_SOCKET: About = About {

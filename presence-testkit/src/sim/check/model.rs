@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use presence_core::attempt::Attempt;
 use presence_core::id::{Generation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::room::{KeptRoom, Link, Movement};
@@ -35,6 +36,7 @@ pub(in crate::sim) struct Model {
 struct Record {
     current: Option<Generation>,
     newest: Option<Generation>,
+    attempt: Option<Attempt>,
     open: u32,
 }
 
@@ -78,8 +80,8 @@ impl Model {
 
     pub(in crate::sim) fn take_in(&mut self, now: Timestamp, input: &ShardInput) {
         match input {
-            ShardInput::Attach { user, session, generation } => {
-                self.attach(now, (user.clone(), session.clone()), *generation);
+            ShardInput::Attach { user, session, generation, attempt } => {
+                self.attach(now, (user.clone(), session.clone()), *generation, *attempt);
             }
             ShardInput::Detach { generation, how } => self.detach(now, *generation, *how),
             ShardInput::Command { generation, room, command } => self.command(*generation, room, command),
@@ -88,14 +90,16 @@ impl Model {
         }
     }
 
-    fn attach(&mut self, now: Timestamp, who: Who, generation: Generation) {
+    fn attach(&mut self, now: Timestamp, who: Who, generation: Generation, attempt: Option<Attempt>) {
         self.connections.insert(generation, who.clone());
         let record = self.sessions.entry(who.clone()).or_default();
         record.open += 1;
-        if record.newest > Some(generation) {
+        let is_earlier = record.attempt.zip(attempt).is_some_and(|(newest, attempt)| attempt < newest);
+        let is_later = record.attempt.zip(attempt).is_some_and(|(newest, attempt)| attempt > newest);
+        if is_earlier || record.newest > Some(generation) && !is_later {
             return;
         }
-        record.newest = Some(generation);
+        (record.newest, record.attempt) = (Some(generation), attempt);
         if let Some(old) = record.current.replace(generation) {
             self.lose(now, &who, old, self.grace);
         }

@@ -41,7 +41,7 @@ impl World {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         let tab = &self.tabs[link.tab];
         let user = self.plan.users[tab.user].clone();
-        let introduced = link.introduced;
+        let (introduced, attempt) = (link.introduced, link.attempt);
         let opening = Opening {
             connection: ConnectionId::from_random(connection),
             default_room: RoomId::lobby(),
@@ -61,6 +61,7 @@ impl World {
         let connection = Connection {
             session,
             link: link_id,
+            attempt,
             user: None,
             deliveries: Vec::new(),
             news: false,
@@ -250,9 +251,10 @@ impl World {
             SessionOutput::Attach { user, session } => {
                 let Some(open) = self.open(id) else { return };
                 open.user = Some(user.clone());
+                let attempt = open.attempt;
                 for shard in (0..shards).rev() {
                     let (user, session) = (user.clone(), session.clone());
-                    let input = ShardInput::Attach { user, session, generation };
+                    let input = ShardInput::Attach { user, session, generation, attempt };
                     open.todo.push_front(Todo::Attach { shard, input: Box::new(input) });
                 }
                 let at = shards;

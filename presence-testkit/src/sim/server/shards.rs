@@ -168,8 +168,8 @@ pub(super) struct Shown<'a>(pub(super) &'a ShardInput);
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            ShardInput::Attach { user, session, generation } => {
-                write!(f, "attach {} {user}/{session}", generation.number())
+            ShardInput::Attach { user, session, generation, attempt } => {
+                write!(f, "attach {} {user}/{session} by {attempt:?}", generation.number())
             }
             ShardInput::Detach { generation, how } => write!(f, "detach {} {how:?}", generation.number()),
             ShardInput::Command { generation, room, command } => {

@@ -27,6 +27,7 @@ impl World {
     /// Opens a tab, or takes it up where another connection has taken its session.
     pub(in super::super) fn open_again(&mut self, tab: usize) {
         if self.tabs[tab].phase == Phase::Closed {
+            self.tabs[tab].requests.begin_again();
             self.tabs[tab].rooms.values_mut().for_each(Place::forget);
         }
         self.connect(tab);
@@ -166,6 +167,7 @@ impl World {
         }
         let known = &mut self.tabs[tab];
         known.active = true;
+        known.requests.begin_again();
         for place in known.rooms.values_mut() {
             place.forget();
             place.confirmed = false;

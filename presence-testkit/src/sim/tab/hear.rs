@@ -65,7 +65,7 @@ impl World {
                 self.trace.note(self.now, format_args!("tab {tab} is told to close with {code}"));
                 self.close_end(link);
                 match code {
-                    4409 => self.tabs[tab].lose(Phase::Superseded),
+                    4409 => self.superseded(tab),
                     // Whether it was closed for a reason is looked at where that happens.
                     _ => self.come_back(tab, Some(100)),
                 }
@@ -75,6 +75,15 @@ impl World {
                 self.come_back(tab, None);
             }
             Packet::Connect | Packet::Pong => {}
+        }
+    }
+
+    /// Another connection has its session. Of its own requests this was the last: it can only be one of those that nobody can
+    /// put in an order.
+    fn superseded(&mut self, tab: usize) {
+        self.tabs[tab].lose(Phase::Superseded);
+        if self.tabs[tab].requests.are_in_order() {
+            self.violate("P8", format_args!("tab {tab} is superseded by a request that it made before"));
         }
     }
 

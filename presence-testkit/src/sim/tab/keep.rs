@@ -67,7 +67,8 @@ impl World {
         for copy in 0..copies {
             self.link_count += 1;
             let link = self.link_count;
-            let mut new = Link::new(tab, introduced);
+            let attempt = self.tabs[tab].requests.next();
+            let mut new = Link::new(tab, introduced, attempt);
             // Of two the client gives up the first.
             new.open = copy + 1 == copies;
             let known = &self.tabs[tab];

@@ -10,7 +10,9 @@ pub(super) use keep::{BACKOFF, LOOK};
 pub(super) use letters::{Fate, Having, Letter};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
+use presence_core::attempt::Attempt;
 use presence_core::id::SessionId;
 
 use crate::inbox::Inbox;
@@ -39,6 +41,7 @@ pub(super) struct Tab {
     /// It opens two connections where one would do.
     pub(super) doubles: bool,
     pub(super) active: bool,
+    pub(super) requests: Requests,
     /// It watches a window of each room, and does not read all of it.
     pub(super) watches: bool,
     pub(super) inbox: Inbox,
@@ -48,6 +51,41 @@ pub(super) struct Tab {
     /// Streams that it has left on this connection, or received otherwise before: they may begin anew at any time.
     loose: BTreeSet<String>,
     pub(super) having: BTreeMap<String, Having>,
+}
+
+/// A tab's requests for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requests {
+    /// It does not say which one each is.
+    Alike,
+    /// Its page is in this life, and has made so many.
+    Numbered { life: u32, made: u32 },
+}
+
+impl Requests {
+    /// Those of a tab: every third is of a client that does not number them.
+    fn of(tab: usize) -> Self {
+        if tab % 3 == 2 { Self::Alike } else { Self::Numbered { life: 0, made: 0 } }
+    }
+
+    /// The next one.
+    fn next(&mut self) -> Option<Attempt> {
+        let Self::Numbered { life, made } = self else { return None };
+        *made += 1;
+        NonZeroU32::new(*made).map(|number| Attempt::new(*life, number))
+    }
+
+    /// Its page is loaded anew.
+    fn begin_again(&mut self) {
+        if let Self::Numbered { life, made } = self {
+            (*life, *made) = (*life + 1, 0);
+        }
+    }
+
+    /// Whether all that it ever made have an order.
+    fn are_in_order(self) -> bool {
+        matches!(self, Self::Numbered { life: 0, .. })
+    }
 }
 
 /// How far a tab has come.
@@ -136,6 +174,7 @@ impl Tab {
             deaf: false,
             doubles: false,
             active: true,
+            requests: Requests::of(number),
             watches: false,
             inbox: Inbox::default(),
             letters: Vec::new(),
