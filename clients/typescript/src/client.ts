@@ -38,6 +38,8 @@ export function createClient(options: ClientOptions): Client {
   /** Aborted when the client is spent. */
   const life = new AbortController();
   let session: Promise<string> | null = null;
+  /** Which life of a page this is, and how often it has asked for a connection: the server may hear it in another order. */
+  const attempt: [client: number, request: number] = [env.now() >>> 0, 0];
   let stopWaiting: Release = () => {};
 
   let isReporting = false;
@@ -50,11 +52,11 @@ export function createClient(options: ClientOptions): Client {
         queueMicrotask(() => {
           throw cause;
         });
-        return;
+      } else {
+        isReporting = true;
+        emit("error", new PresenceError("handler", "handler threw", { cause }));
+        isReporting = false;
       }
-      isReporting = true;
-      emit("error", new PresenceError("handler", "a handler threw", { cause }));
-      isReporting = false;
     }
   };
   const emitter = createEmitter<ClientEvents>(guard);
@@ -78,9 +80,13 @@ export function createClient(options: ClientOptions): Client {
     async dial(reason, signal) {
       const token = await tokenFor(reason, signal);
       session ??= sessionName(env, options.sessionId, base, life.signal);
-      const query = new URLSearchParams({ session_id: await session });
-      if (profile.id) query.set("user_id", profile.id);
-      if (profile.name && token === null) query.set("user_name", profile.name);
+      attempt[1] += 1;
+      const query = new URLSearchParams({
+        session_id: await session,
+        attempt: attempt.join("-"),
+        ...(profile.id && { user_id: profile.id }),
+        ...(profile.name && token === null && { user_name: profile.name }),
+      });
       return { base, query, token, hello: token ? { type: "auth", token } : null, fetch: env.fetch };
     },
     renew: (serverTime, use) => credentials?.renewInTime(hub, serverTime, use),

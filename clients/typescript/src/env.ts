@@ -29,7 +29,7 @@ export function createEnv(own: Partial<Env> = {}): Env {
       const { type } = event;
       if (type === "online" || type === "offline") listener(type);
       else if (type === "visibilitychange") listener(document?.hidden ? "hidden" : "visible");
-      else if (event instanceof PageTransitionEvent && event.persisted) listener(type === "pagehide" ? "kept" : "back");
+      else if ("persisted" in event && event.persisted) listener(type === "pagehide" ? "kept" : "back");
     };
     for (const type of PAGE_EVENTS) {
       window?.addEventListener(type, heard, { signal: off.signal, capture: true });

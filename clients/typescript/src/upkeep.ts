@@ -70,7 +70,7 @@ export function create(hub: Hub): Upkeep {
     // A window comes whole each time: there is nothing to miss.
     if (!since || !hub.isOpen() || resident.asking) return;
     before?.stop();
-    const { tries = 0, isReported = false } = before ?? {};
+    const { tries = 1, isReported = false } = before ?? {};
     if (kind && !isReported && isIn()) report(room.id, kind);
     resident.say("sync", { ...since, digest: digestOf(roster.users()) });
     // Again, and ever more slowly, until it is answered.

@@ -10,10 +10,11 @@ const REASONS: ReadonlyMap<number, ClosedReason> = /* @__PURE__ */ new Map([
 
 /** Why not to come back; nothing if to. Codes say so, known or not: those from 4500 on mean "don't". */
 export function endOf(code: number): ClosedReason | undefined {
-  return REASONS.get(code) ?? (code >= 4500 && code < 5000 ? "refused" : undefined);
+  return REASONS.get(code) ?? (code >= 4500 ? "refused" : undefined);
 }
 
-const FIRST_WAIT = 1_000;
+/** Half of the first wait: tries are counted from 1 on. */
+const STEP = 500;
 const LONGEST_WAIT = 30_000;
 
 /**
@@ -21,5 +22,5 @@ const LONGEST_WAIT = 30_000;
  * together must not come back together.
  */
 export function backoff(attempt: number, random: () => number): number {
-  return random() * Math.min(FIRST_WAIT * 2 ** Math.max(attempt - 1, 0), LONGEST_WAIT);
+  return random() * Math.min(STEP * 2 ** attempt, LONGEST_WAIT);
 }

@@ -87,7 +87,7 @@ export function createLink(host: Host): Link {
   };
 
   /** Lets go of the present connection, or of the try to get one. The next state has to be set at once. */
-  const drop = (code: number): void => {
+  const drop = (code = PAUSE): void => {
     const wasOpen = isOpen();
     timer();
     renewal?.();
@@ -99,7 +99,7 @@ export function createLink(host: Host): Link {
   };
 
   const begin = (why: TokenRequest["reason"] = "connect"): void => {
-    drop(PAUSE);
+    drop();
     if (!isEnabled) return set({ status: "idle" });
     pageEvents ??= env.page.subscribe(pageEvent);
     if (!env.page.online()) return pause();
@@ -183,7 +183,7 @@ export function createLink(host: Host): Link {
     const { status, attempt } = now();
     const error = lastError ?? new PresenceError("connection", why || `closed: ${code}`);
     const end = endOf(code);
-    drop(PAUSE);
+    drop();
     retryAfter = undefined;
     const isToken = options.getToken && (end === "expired" || end === "unauthorized");
     if (isToken && reason === "connect") return begin(end === "expired" ? end : "refused");
@@ -197,7 +197,7 @@ export function createLink(host: Host): Link {
     }
     // Who has said too much comes back slowly.
     const next = Math.max(attempt + 1, code === 4008 ? 4 : 1);
-    if (next > (options.retries ?? Number.POSITIVE_INFINITY)) return stay("gave_up", error);
+    if ((options.retries ?? next) < next) return stay("gave_up", error);
     rest(after ?? backoff(next, env.random), error, next);
   };
 
@@ -209,7 +209,7 @@ export function createLink(host: Host): Link {
 
   /** Waits for the page to say that it is worth a try. */
   const pause = (): void => {
-    drop(PAUSE);
+    drop();
     set({ status: "waiting", nextTryAt: null, error: new PresenceError("connection", "no network") });
   };
 

@@ -36,9 +36,22 @@ describe("connecting", () => {
     expect(world.wire().dial.base).toBe("https://rt.example.org");
     expect([...world.wire().dial.query]).toEqual([
       ["session_id", "tab-1"],
+      ["attempt", expect.stringMatching(/^\d+-1$/u)],
       ["user_id", "ann"],
       ["user_name", "Ann"],
     ]);
+  });
+
+  it("numbers its requests, so that the server knows which of them is the last", async () => {
+    world.onDial = (wire) => (wire.kind === "ws" ? wire.close(1006) : wire.say(connected()));
+    start();
+    await world.pass();
+    world.wire().close(1006);
+    await world.pass(1_000);
+    const attempts = world.wires.map(({ dial }) => (dial.query.get("attempt") ?? "").split("-"));
+    expect(attempts.map(([, request]) => request)).toEqual(["1", "2", "3"]);
+    expect(new Set(attempts.map(([page]) => page)).size).toBe(1);
+    expect(Number(attempts[0]?.[0])).toBeLessThan(2 ** 32);
   });
 
   it("does nothing until something is asked of it", async () => {
