@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use flate2::read::GzDecoder;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ pub struct Answer {
     pub status: u16,
     /// Names in lower case, in the order in which they came.
     pub headers: Vec<(String, String)>,
-    /// The body, as text.
+    /// The body, as text, and unpacked.
     pub body: String,
 }
 
@@ -144,8 +145,10 @@ pub(crate) fn is_whole(answer: &[u8]) -> bool {
 }
 
 fn parse(answer: &[u8]) -> Result<Answer> {
-    let text = std::str::from_utf8(answer)?;
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { bail!("no end of headers in {text:?}") };
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        bail!("no end of headers in {:?}", String::from_utf8_lossy(answer))
+    };
+    let (head, body) = (std::str::from_utf8(&answer[..end])?, &answer[end + 4..]);
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status")?.parse()?;
     let header = |line: &str| -> Option<(String, String)> {
@@ -153,8 +156,12 @@ fn parse(answer: &[u8]) -> Result<Answer> {
         Some((name.to_lowercase(), value.trim().to_owned()))
     };
     let headers: Vec<(String, String)> = lines.filter_map(header).collect();
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-    let body = if chunked { unchunk(body)? } else { body.to_owned() };
+    let says = |name: &str, value: &str| headers.iter().any(|(one, said)| one == name && said == value);
+    let body = match (says("transfer-encoding", "chunked"), says("content-encoding", "gzip")) {
+        (true, _) => unchunk(std::str::from_utf8(body)?)?,
+        (false, true) => std::io::read_to_string(GzDecoder::new(body))?,
+        (false, false) => std::str::from_utf8(body)?.to_owned(),
+    };
     Ok(Answer { status, headers, body })
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::input::{Entry, RoomKey, RoomReading, ShardOutput};
+use super::input::{Entry, RoomKey, ShardOutput};
+use super::reading::{Packed, RoomReading};
 use super::tally::Tally;
 use super::windows::{Line, Windows};
 use crate::audit::Breaches;
@@ -62,6 +63,7 @@ pub(super) struct Desk {
 struct Reading {
     at: Timestamp,
     body: Bytes,
+    packed: Packed,
 }
 
 #[derive(Debug)]
@@ -419,8 +421,13 @@ impl Answers<'_> {
         }
         let reading = self.reading.get_or_insert_with(|| {
             let body = wire::room_presence(stand, self.room.members(), now.wall);
-            Reading { at: now.at, body: body.into() }
+            Reading { at: now.at, body: body.into(), packed: Packed::default() }
         });
-        RoomReading { epoch: stand.epoch.clone(), version: stand.version, body: reading.body.clone() }
+        RoomReading {
+            epoch: stand.epoch.clone(),
+            version: stand.version,
+            body: reading.body.clone(),
+            packed: reading.packed.clone(),
+        }
     }
 }

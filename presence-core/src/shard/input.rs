@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::reading::RoomReading;
 use crate::attempt::Attempt;
 use crate::audit::Violation;
 use crate::error::CloseReason;
@@ -313,15 +314,4 @@ impl ShardOutput {
         let (id, epoch) = (room.id().clone(), room.stand().epoch.clone());
         (!movements.is_empty()).then_some(Self::Moved { room: id, epoch, at: now.wall, movements })
     }
-}
-
-/// Who is in a room, as a REST answer.
-#[derive(Clone, Debug)]
-pub struct RoomReading {
-    /// Which history of the room.
-    pub epoch: Epoch,
-    /// How far it goes.
-    pub version: Version,
-    /// The body of `GET /v1/rooms/{room}/presence`.
-    pub body: bytes::Bytes,
 }

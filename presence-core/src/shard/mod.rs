@@ -13,6 +13,7 @@ mod directory;
 mod handover;
 mod input;
 pub mod look;
+mod reading;
 mod sighting;
 mod tally;
 mod windows;
@@ -21,7 +22,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use input::{Detach, Entry, Join, RoomCommand, RoomKey, RoomReading, ShardInput, ShardOutput};
+pub use input::{Detach, Entry, Join, RoomCommand, RoomKey, ShardInput, ShardOutput};
+pub use reading::{Packed, RoomReading};
 pub use sighting::Sighting;
 pub use tally::Tally;
 
@@ -341,7 +343,8 @@ impl Shard {
         let nobody = Room::new(room, Epoch::new(self.incarnation, 0));
         let stand = nobody.stand();
         let body = wire::room_presence(stand, nobody.members(), now.wall).into();
-        let reading = RoomReading { epoch: stand.epoch.clone(), version: stand.version, body };
+        let (epoch, version) = (stand.epoch.clone(), stand.version);
+        let reading = RoomReading { epoch, version, body, packed: Packed::default() };
         self.outputs.push_back(ShardOutput::Reading { ticket, reading });
     }
 

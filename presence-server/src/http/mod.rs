@@ -18,6 +18,7 @@ mod kick;
 mod messages;
 mod openapi;
 pub(crate) mod origin;
+mod packing;
 mod page;
 mod people;
 mod presence;

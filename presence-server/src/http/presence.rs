@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
 use hyper::{Response, StatusCode};
 use presence_core::id::RoomId;
-use presence_core::shard::RoomReading;
+use presence_core::shard::{Packed, RoomReading};
 
 use super::about::{About, Body, Group, Query, Reply, Takes, schema_of};
 use super::answer::{Answer, HttpError, json};
+use super::packing;
 use super::query::parameter;
 use super::shapes::RoomPresence;
 use crate::auth::Access;
@@ -19,7 +20,7 @@ pub(super) const ABOUT: About = About {
     group: Group::Presence,
     summary: "Who is in a room",
     text: "A room with nobody in it is an empty list. An answer has an `ETag`; `If-None-Match` and `since` say what the \
-           asker has.",
+           asker has. Who accepts gzip is sent a large room packed.",
     query: &[Query {
         name: "since",
         text: "What the asker has, as `epoch:version`; 304 if that is still so.",
@@ -47,18 +48,29 @@ pub(super) async fn get(
     }
     access.may_read(&room)?;
     let known = known(query, headers)?;
-    let RoomReading { epoch, version, body } = shards.read(room).await?;
+    let RoomReading { epoch, version, body, packed } = shards.read(room).await?;
     let stand = format!("{epoch}:{version}");
-    let mut answer = if known.contains(&stand) {
+    let (mut answer, etag) = if known.contains(&stand) {
         let mut unchanged = Response::new(Full::new(Bytes::new()));
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
-        unchanged
+        (unchanged, format!("\"{stand}\""))
     } else {
-        json(StatusCode::OK, body)
+        whole(body, &packed, headers, &stand).await
     };
-    let etag = HeaderValue::try_from(format!("\"{stand}\"")).expect("an epoch is hex digits");
+    let etag = HeaderValue::try_from(etag).expect("an epoch is hex digits");
     answer.headers_mut().insert(ETAG, etag);
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
     Ok(answer)
+}
+
+/// All of it, packed for whoever accepts that, with its tag. A strong one would say that the bytes are those of the body as
+/// it is (RFC 9110 section 8.8.1).
+async fn whole(body: Bytes, packed: &Packed, headers: &HeaderMap, stand: &str) -> (Answer, String) {
+    let small = if packing::is_accepted(headers) { packing::pack(&body, packed).await } else { None };
+    let Some(small) = small else { return (json(StatusCode::OK, body), format!("\"{stand}\"")) };
+    let mut answer = json(StatusCode::OK, small);
+    answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    (answer, format!("W/\"{stand}\""))
 }
 
 /// The stands `epoch:version` that the asker has: by `since` and by `If-None-Match` (RFC 9110 section 13.1.2).

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use presence_server::Config;
 use presence_testkit::client::Kind;
-use presence_testkit::http::{get, raw, request};
+use presence_testkit::http::{Answer, get, raw, request};
 use serde_json::{Value, json};
 
 use crate::on_every_kind;
@@ -28,6 +28,34 @@ async fn presence_over_http_is_what_the_room_says(kind: Kind) -> Result<()> {
     let changed = get(server.address, "/v1/rooms/team/doc/presence", &[("If-None-Match", &etag)]).await?;
     assert_eq!(changed.status, 200);
     assert_eq!(ann.view("team/doc").difference(&changed.json()?), None);
+    Ok(())
+}
+
+/// S3: whoever accepts gzip is sent the same, packed, and may ask from there on. Who does not is sent it as it is, and so is
+/// who asks for a small room.
+async fn presence_of_a_large_room_is_packed_for_whoever_accepts_that(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let path = "/v1/rooms/doc/presence";
+    let accepts = [("Accept-Encoding", "br, gzip")];
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let small = get(server.address, path, &accepts).await?;
+    assert_eq!((small.header("content-encoding"), small.header("vary")), (None, Some("accept-encoding")));
+
+    let long = "x".repeat(2_000);
+    ann.send(&json!({"type": "presence:update", "room": "doc", "state": {"long": long}})).await?;
+    ann.until("doc", "the update is out", |view| !view.users()["ann"].sessions[0].state.is_empty()).await?;
+    let plain = get(server.address, path, &[("Accept-Encoding", "gzip;q=0")]).await?;
+    let packed = get(server.address, path, &accepts).await?;
+    assert_eq!((plain.header("content-encoding"), packed.header("content-encoding")), (None, Some("gzip")));
+    let length = |answer: &Answer| answer.header("content-length").and_then(|len| len.parse::<usize>().ok());
+    assert!(length(&plain) > Some(2_000) && length(&packed) < Some(600));
+    assert_eq!(ann.view("doc").difference(&plain.json()?), None);
+    assert_eq!(ann.view("doc").difference(&packed.json()?), None);
+
+    let tag = packed.header("etag").unwrap_or_default().to_owned();
+    assert_eq!(Some(&*tag), plain.header("etag").map(|strong| format!("W/{strong}")).as_deref());
+    let unchanged = get(server.address, path, &[accepts[0], ("If-None-Match", &tag)]).await?;
+    assert_eq!((unchanged.status, unchanged.body.as_str()), (304, ""));
     Ok(())
 }
 
@@ -149,6 +177,7 @@ async fn a_connection_too_many_is_told_so(kind: Kind) -> Result<()> {
 
 on_every_kind! {
     presence_over_http_is_what_the_room_says,
+    presence_of_a_large_room_is_packed_for_whoever_accepts_that,
     health_and_metrics_are_there,
     a_connection_too_many_is_told_so,
 }

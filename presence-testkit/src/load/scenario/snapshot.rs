@@ -1,5 +1,5 @@
 //! `snapshot`: who is in a room, asked again and again over HTTP. Nothing changes meanwhile, so all answers can be the same
-//! bytes; who says what it has may be told that this is still so.
+//! bytes, packed for those who can unpack them; who says what it has may be told that this is still so.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,9 +11,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::Field;
+use crate::http;
 use crate::load::lean::{self, Lean, Name};
 use crate::load::ledger::curve;
 use crate::load::outcome::Outcome;
+use crate::wire::RoomPresence;
 
 /// Its numbers.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +32,9 @@ pub struct Snapshot {
 }
 
 const ROOM: &str = "asked";
+
+/// What who can unpack an answer says.
+const PACKED: &str = "Accept-Encoding: gzip\r\n";
 
 impl Snapshot {
     /// Runs it.
@@ -52,7 +57,16 @@ impl Snapshot {
         let truth = field.presence(ROOM).await?;
         ensure!(truth.users.len() == people, "{} of {people} are in the room", truth.users.len());
         outcome.figure("bytes of an answer", first.bytes as f64, "");
-        for (what, header, status) in [("whole", "", 200), ("unchanged", known.as_str(), 304)] {
+        let packed = Asker::dial(field.target.address).await?.ask(PACKED).await?;
+        ensure!(packed.bytes < first.bytes / 2, "{} of {} bytes are left", packed.bytes, first.bytes);
+        let path = format!("/v1/rooms/{ROOM}/presence");
+        let unpacked: RoomPresence =
+            http::get(field.target.address, &path, &[("Accept-Encoding", "gzip")]).await?.json()?;
+        ensure!(unpacked.users == truth.users, "what is packed is something else");
+        outcome.figure("bytes of a packed answer", packed.bytes as f64, "");
+        for (what, header, status) in
+            [("whole", "", 200), ("packed", PACKED, 200), ("unchanged", known.as_str(), 304)]
+        {
             measure(&field, &mut outcome, (what, header, status), askers, seconds).await?;
         }
         lean::end(listening, &mut outcome.faults)?;
