@@ -2,12 +2,11 @@
 //! the answer at a hand-out, when roster and version say the same; all who wait then share one encoding, and so does who
 //! asks later while nothing has changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::input::{Entry, RoomKey, ShardOutput};
-use super::reading::{Packed, RoomReading};
+use super::reading::{CurrentReading, RoomReading};
 use super::tally::Tally;
 use super::windows::{Line, Windows};
 use crate::audit::Breaches;
@@ -27,9 +26,6 @@ const PLACES: u64 = 8;
 /// The part of a tick by which a hand-out may come earlier than a tick after the last one.
 const NUDGE: u64 = 8;
 
-/// How long an answer may be given again: it says when it was true.
-const READING_AGE_MAX: Duration = Duration::from_secs(1);
-
 /// When a room may hand out again: a tick after the last time, or a little earlier until it does so at times of its own.
 /// Rooms that became busy together, or that waited for one another once, would stay together: the server had nothing to do
 /// for most of a tick, and then the last of them were late.
@@ -45,7 +41,7 @@ fn again(last: Timestamp, tick: Duration, key: RoomKey) -> Timestamp {
 pub(super) struct Desk {
     room: Room,
     /// What whoever reads the room is told, for as long as nothing in it changes.
-    reading: Option<Reading>,
+    reading: Option<CurrentReading>,
     /// When it hands out next, if anything waits for that.
     pub(super) due: Option<Timestamp>,
     /// When it last handed out; `None`: never.
@@ -57,13 +53,6 @@ pub(super) struct Desk {
     waiters: Vec<Waiter>,
     /// Who watches windows, if anybody does.
     windows: Option<Box<Windows>>,
-}
-
-#[derive(Debug)]
-struct Reading {
-    at: Timestamp,
-    body: Bytes,
-    packed: Packed,
 }
 
 #[derive(Debug)]
@@ -313,7 +302,7 @@ struct Answers<'a> {
     windows: Option<&'a mut Windows>,
     line: Option<Line<'a>>,
     roster: Option<Roster>,
-    reading: &'a mut Option<Reading>,
+    reading: &'a mut Option<CurrentReading>,
 }
 
 impl Answers<'_> {
@@ -414,20 +403,15 @@ impl Answers<'_> {
         wire::current_users(self.room.stand(), roster, (&own.user, &own.session), reason, reference)
     }
 
-    fn reading(&mut self, now: Now) -> RoomReading {
-        let stand = self.room.stand();
-        if self.reading.as_ref().is_some_and(|reading| reading.at + READING_AGE_MAX <= now.at) {
+    fn reading(&mut self, now: Now) -> Arc<RoomReading> {
+        if self.reading.as_ref().is_some_and(|current| !current.reading().holds(now.at)) {
             *self.reading = None;
         }
-        let reading = self.reading.get_or_insert_with(|| {
+        let current = self.reading.get_or_insert_with(|| {
+            let stand = self.room.stand();
             let body = wire::room_presence(stand, self.room.members(), now.wall);
-            Reading { at: now.at, body: body.into(), packed: Packed::default() }
+            CurrentReading::new(RoomReading::once(stand, now.at, body.into()))
         });
-        RoomReading {
-            epoch: stand.epoch.clone(),
-            version: stand.version,
-            body: reading.body.clone(),
-            packed: reading.packed.clone(),
-        }
+        Arc::clone(current.reading())
     }
 }

@@ -297,7 +297,7 @@ pub enum ShardOutput {
         /// The question's ticket.
         ticket: u64,
         /// The answer.
-        reading: RoomReading,
+        reading: Arc<RoomReading>,
     },
     /// Something is not as it must be; it is counted already. Say so.
     Violated(Violation),

@@ -343,8 +343,7 @@ impl Shard {
         let nobody = Room::new(room, Epoch::new(self.incarnation, 0));
         let stand = nobody.stand();
         let body = wire::room_presence(stand, nobody.members(), now.wall).into();
-        let (epoch, version) = (stand.epoch.clone(), stand.version);
-        let reading = RoomReading { epoch, version, body, packed: Packed::default() };
+        let reading = Arc::new(RoomReading::once(stand, now.at, body));
         self.outputs.push_back(ShardOutput::Reading { ticket, reading });
     }
 

@@ -3,12 +3,19 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::id::{Epoch, Version};
+use crate::time::Timestamp;
+use crate::wire::RoomStand;
+
+/// How long an answer may be given again: it says when it was true.
+const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Who is in a room, as a REST answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RoomReading {
     /// Which history of the room.
     pub epoch: Epoch,
@@ -18,6 +25,42 @@ pub struct RoomReading {
     pub body: Bytes,
     /// The same body, smaller, for those who can unpack it.
     pub packed: Packed,
+    at: Timestamp,
+    over: AtomicBool,
+}
+
+impl RoomReading {
+    /// What was true at a time, and may not be said again.
+    pub(super) fn once(stand: RoomStand<'_>, at: Timestamp, body: Bytes) -> Self {
+        let (epoch, version) = (stand.epoch.clone(), stand.version);
+        Self { epoch, version, body, packed: Packed::default(), at, over: AtomicBool::new(true) }
+    }
+
+    /// Whether it may still be said: its room has not changed, as far as its shard has come, and it is not too old.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        !self.over.load(Ordering::Acquire) && now < self.at + AGE_MAX
+    }
+}
+
+/// A reading that may be said until its room lets go of it.
+#[derive(Debug)]
+pub(super) struct CurrentReading(Arc<RoomReading>);
+
+impl CurrentReading {
+    pub(super) fn new(reading: RoomReading) -> Self {
+        reading.over.store(false, Ordering::Relaxed);
+        Self(Arc::new(reading))
+    }
+
+    pub(super) fn reading(&self) -> &Arc<RoomReading> {
+        &self.0
+    }
+}
+
+impl Drop for CurrentReading {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+    }
 }
 
 /// A place for a body in a smaller form, which all share who are given that body. The model does not pack: whoever is the

@@ -2,7 +2,7 @@
 
 use presence_core::id::{Generation, Version};
 use presence_core::limits::Limits;
-use presence_core::shard::{Entry, Join, RoomCommand, ShardInput};
+use presence_core::shard::{Detach, Entry, Join, RoomCommand, ShardInput};
 use presence_core::wire::Since;
 use serde_json::json;
 
@@ -185,4 +185,28 @@ fn whoever_asks_from_outside_shares_an_answer_until_something_changes_or_it_is_a
     let third = String::from_utf8(node.body().to_vec()).unwrap();
     assert!(third.contains(r#""cursor":{"x":1,"y":2}"#), "{third}");
     assert_eq!(node.body(), third);
+}
+
+/// P3: what a room has said of itself holds until it changes, or is a second old, and of a room that is not there not at all.
+#[test]
+fn what_a_room_has_said_holds_until_it_changes() {
+    let mut node = Node::new();
+    let ann = node.enters("ann", "a");
+    node.advance(1_000);
+    let first = node.reading();
+    assert!(first.holds(node.clock().at));
+    node.tell(ann, update(r#"{"a":1}"#));
+    assert!(!first.holds(node.clock().at), "before anybody hears of it");
+
+    let second = node.reading();
+    node.millis += 999;
+    assert!(second.holds(node.clock().at));
+    node.millis += 1;
+    assert!(!second.holds(node.clock().at));
+
+    let third = node.reading();
+    node.detach(ann, Detach::Finished);
+    assert!(!third.holds(node.clock().at));
+    node.advance(600_000);
+    assert!(!node.reading().holds(node.clock().at), "there is no such room");
 }

@@ -10,7 +10,7 @@ use presence_core::frame::Frame;
 use presence_core::id::{Generation, Incarnation, RoomId, SessionId, UserId};
 use presence_core::limits::Limits;
 use presence_core::profile::Profile;
-use presence_core::shard::{Detach, Entry, Join, RoomCommand, Shard, ShardInput, ShardOutput};
+use presence_core::shard::{Detach, Entry, Join, RoomCommand, RoomReading, Shard, ShardInput, ShardOutput};
 use presence_core::time::{Now, Timestamp, WallTime};
 use presence_core::window::RoomReader;
 use presence_core::wire::{ClientMessage, Json, Reference, StatePatch, decode};
@@ -128,12 +128,17 @@ impl Node {
 
     /// What somebody who asks from outside is told, as soon as the room says it.
     pub(crate) fn body(&mut self) -> Bytes {
+        self.reading().body.clone()
+    }
+
+    /// The same, with what else there is to say of it.
+    pub(crate) fn reading(&mut self) -> Arc<RoomReading> {
         self.shard.handle_input(self.clock(), ShardInput::Read { ticket: 1, room: room("doc") });
         loop {
             self.shard.handle_timeout(self.clock());
             while let Some(output) = self.shard.poll_output() {
                 if let ShardOutput::Reading { reading, .. } = output {
-                    return reading.body;
+                    return reading;
                 }
             }
             self.millis += 1;

@@ -5,7 +5,7 @@ use http_body_util::Full;
 use hyper::header::{CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY};
 use hyper::{Response, StatusCode};
 use presence_core::id::RoomId;
-use presence_core::shard::{Packed, RoomReading};
+use presence_core::shard::RoomReading;
 
 use super::about::{About, Body, Group, Query, Reply, Takes, schema_of};
 use super::answer::{Answer, HttpError, json};
@@ -48,14 +48,14 @@ pub(super) async fn get(
     }
     access.may_read(&room)?;
     let known = known(query, headers)?;
-    let RoomReading { epoch, version, body, packed } = shards.read(room).await?;
-    let stand = format!("{epoch}:{version}");
+    let reading = shards.read(room).await?;
+    let stand = format!("{}:{}", reading.epoch, reading.version);
     let (mut answer, etag) = if known.contains(&stand) {
         let mut unchanged = Response::new(Full::new(Bytes::new()));
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         (unchanged, format!("\"{stand}\""))
     } else {
-        whole(body, &packed, headers, &stand).await
+        whole(&reading, headers, &stand).await
     };
     let etag = HeaderValue::try_from(etag).expect("an epoch is hex digits");
     answer.headers_mut().insert(ETAG, etag);
@@ -65,9 +65,10 @@ pub(super) async fn get(
 
 /// All of it, packed for whoever accepts that, with its tag. A strong one would say that the bytes are those of the body as
 /// it is (RFC 9110 section 8.8.1).
-async fn whole(body: Bytes, packed: &Packed, headers: &HeaderMap, stand: &str) -> (Answer, String) {
-    let small = if packing::is_accepted(headers) { packing::pack(&body, packed).await } else { None };
-    let Some(small) = small else { return (json(StatusCode::OK, body), format!("\"{stand}\"")) };
+async fn whole(reading: &RoomReading, headers: &HeaderMap, stand: &str) -> (Answer, String) {
+    let RoomReading { body, packed, .. } = reading;
+    let small = if packing::is_accepted(headers) { packing::pack(body, packed).await } else { None };
+    let Some(small) = small else { return (json(StatusCode::OK, body.clone()), format!("\"{stand}\"")) };
     let mut answer = json(StatusCode::OK, small);
     answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     (answer, format!("W/\"{stand}\""))

@@ -48,7 +48,7 @@ pub(super) struct Driver {
     mailboxes: HashMap<Generation, Arc<Mailbox>>,
     /// By [`RoomKey::index`].
     listeners: Vec<Listeners>,
-    questions: HashMap<u64, oneshot::Sender<RoomReading>>,
+    questions: HashMap<u64, oneshot::Sender<Arc<RoomReading>>>,
     tickets: u64,
     /// When it looks again.
     audit: Timestamp,

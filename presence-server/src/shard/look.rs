@@ -240,6 +240,8 @@ impl Shards {
             for inbox in &*self.inboxes {
                 let _ = inbox.send(Inbound::Kick { user: user.clone() }).await;
             }
+            // Whoever is told that they are gone reads of nobody that they are there.
+            self.answer().await?;
         }
         Ok(sessions.len())
     }

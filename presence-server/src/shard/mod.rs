@@ -4,6 +4,7 @@
 mod alarm;
 mod driver;
 mod look;
+mod readings;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -22,12 +23,14 @@ use crate::metrics::Metrics;
 use crate::webhook::Notices;
 use driver::Driver;
 pub use look::RoomSight;
+use readings::Readings;
 
 /// The shards of a server. Cloning shares them; they end when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct Shards {
     inboxes: Arc<[mpsc::Sender<Inbound>]>,
     generations: Arc<AtomicU64>,
+    readings: Arc<Readings>,
 }
 
 /// What comes into a shard's inbox; `HandOver` is the last that it takes in.
@@ -51,7 +54,7 @@ enum Inbound {
     },
     Read {
         room: RoomId,
-        answer: oneshot::Sender<RoomReading>,
+        answer: oneshot::Sender<Arc<RoomReading>>,
     },
     Kick {
         user: UserId,
@@ -109,7 +112,7 @@ impl Shards {
             inbox
         };
         let inboxes = kept_by_shard.into_iter().enumerate().map(start).collect();
-        Self { inboxes, generations: Arc::new(AtomicU64::new(0)) }
+        Self { inboxes, generations: Arc::new(AtomicU64::new(0)), readings: Arc::new(Readings::new(clock)) }
     }
 
     /// A generation that is higher than all before.
@@ -180,10 +183,16 @@ impl Shards {
     ///
     /// # Errors
     /// If its shard has too much to do.
-    pub async fn read(&self, room: RoomId) -> Result<RoomReading, Busy> {
+    pub async fn read(&self, room: RoomId) -> Result<Arc<RoomReading>, Busy> {
+        if let Some(reading) = self.readings.get(&room) {
+            return Ok(reading);
+        }
         let (answer, reading) = oneshot::channel();
-        self.inbox_of(&room).try_send(Inbound::Read { room, answer }).map_err(|_| Busy)?;
-        reading.await.map_err(|_| Busy)
+        let question = Inbound::Read { room: room.clone(), answer };
+        self.inbox_of(&room).try_send(question).map_err(|_| Busy)?;
+        let reading = reading.await.map_err(|_| Busy)?;
+        self.readings.keep(room, &reading);
+        Ok(reading)
     }
 
     /// Until every shard has answered: all of them are at work.

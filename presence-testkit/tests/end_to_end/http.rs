@@ -1,9 +1,10 @@
 //! What the server answers over plain HTTP.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use presence_server::Config;
 use presence_testkit::client::Kind;
 use presence_testkit::http::{Answer, get, raw, request};
+use presence_testkit::view::View;
 use serde_json::{Value, json};
 
 use crate::on_every_kind;
@@ -28,6 +29,27 @@ async fn presence_over_http_is_what_the_room_says(kind: Kind) -> Result<()> {
     let changed = get(server.address, "/v1/rooms/team/doc/presence", &[("If-None-Match", &etag)]).await?;
     assert_eq!(changed.status, 200);
     assert_eq!(ann.view("team/doc").difference(&changed.json()?), None);
+    Ok(())
+}
+
+/// P3: however often somebody asks, an answer is never older than what a member has seen before, nor than a kick that was
+/// answered.
+async fn presence_over_http_is_never_older_than_what_is_known(kind: Kind) -> Result<()> {
+    let server = TestServer::start(quick())?;
+    let mut ann = server.enter(kind, "ann", "a", "doc").await?;
+    let _bob = server.enter(kind, "bob", "b", "doc").await?;
+    for n in 0..20 {
+        ann.send(&json!({"type": "presence:update", "room": "doc", "state": {"n": n}})).await?;
+        let told = |view: &View| view.users()["ann"].sessions[0].state.get("n") == Some(&json!(n));
+        ann.until("doc", "the update is out", told).await?;
+        for _ in 0..3 {
+            let presence = server.presence("doc").await?;
+            let ann = presence.users.iter().find(|user| user.id == "ann").context("ann is there")?;
+            assert_eq!(ann.sessions[0].state["n"], n);
+        }
+    }
+    assert_eq!(request(server.address, "DELETE", "/v1/users/bob/sessions", &[]).await?.status, 200);
+    assert_eq!(server.presence("doc").await?.users.len(), 1);
     Ok(())
 }
 
@@ -177,6 +199,7 @@ async fn a_connection_too_many_is_told_so(kind: Kind) -> Result<()> {
 
 on_every_kind! {
     presence_over_http_is_what_the_room_says,
+    presence_over_http_is_never_older_than_what_is_known,
     presence_of_a_large_room_is_packed_for_whoever_accepts_that,
     health_and_metrics_are_there,
     a_connection_too_many_is_told_so,

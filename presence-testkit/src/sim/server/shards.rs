@@ -149,7 +149,7 @@ impl World {
                 task.listeners.remove(&room);
             }
             ShardOutput::Reading { ticket, reading } => {
-                self.readings.insert(ticket, reading.body);
+                self.readings.insert(ticket, reading.body.clone());
             }
         }
     }
