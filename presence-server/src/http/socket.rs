@@ -1,7 +1,7 @@
 //! The socket under HTTP, and the way out of it: a connection that becomes a stream of messages is taken from hyper, which
 //! would keep its buffers for as long as it lives.
 
-use std::io;
+use std::io::{self, IoSlice};
 #[cfg(feature = "tls")]
 use std::os::fd::AsFd;
 use std::pin::Pin;
@@ -110,6 +110,27 @@ impl AsyncWrite for Socket {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Head and body lie in different places; hyper would copy them together for a socket that takes only one.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
