@@ -391,6 +391,6 @@ fn request_id(request: &Request<Incoming>) -> HeaderValue {
     };
     let given = request.headers().get(REQUEST_ID).filter(sane).cloned();
     given.unwrap_or_else(|| {
-        HeaderValue::try_from(format!("{:016x}", random::bits64())).expect("hex digits are a header value")
+        HeaderValue::try_from(format!("{:016x}", random::name64())).expect("hex digits are a header value")
     })
 }

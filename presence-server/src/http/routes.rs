@@ -23,6 +23,8 @@ pub(super) struct Route {
     /// Segments in braces are parameters. `{room}` takes any number of segments, since room ids may contain `/`, all
     /// others take one.
     pub(super) path: &'static str,
+    /// What its path begins and ends with; of most routes that tells that they are not meant.
+    ends: (&'static str, &'static str),
     pub(super) who: Who,
     pub(super) call: Call,
     pub(super) about: &'static About,
@@ -74,24 +76,41 @@ pub(super) enum Call {
     Metrics,
 }
 
+const fn route(method: Method, path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
+    Route { method, path, ends: fixed_ends(path), who, call, about }
+}
+
+/// What stands before the first parameter of a pattern, and behind the last one.
+const fn fixed_ends(pattern: &'static str) -> (&'static str, &'static str) {
+    let bytes = pattern.as_bytes();
+    let (mut begin, mut end) = (0, bytes.len());
+    while begin < bytes.len() && bytes[begin] != b'{' {
+        begin += 1;
+    }
+    while end > 0 && bytes[end - 1] != b'}' {
+        end -= 1;
+    }
+    (pattern.split_at(begin).0, pattern.split_at(end).1)
+}
+
 const fn get(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
-    Route { method: Method::GET, path, who, call, about }
+    route(Method::GET, path, who, call, about)
 }
 
 const fn post(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
-    Route { method: Method::POST, path, who, call, about }
+    route(Method::POST, path, who, call, about)
 }
 
 const fn put(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
-    Route { method: Method::PUT, path, who, call, about }
+    route(Method::PUT, path, who, call, about)
 }
 
 const fn patch(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
-    Route { method: Method::PATCH, path, who, call, about }
+    route(Method::PATCH, path, who, call, about)
 }
 
 const fn delete(path: &'static str, who: Who, call: Call, about: &'static About) -> Route {
-    Route { method: Method::DELETE, path, who, call, about }
+    route(Method::DELETE, path, who, call, about)
 }
 
 /// Every route. Of several that match, the one with the shortest `{room}` is meant, and then the one with the fewest
@@ -212,7 +231,8 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
         _ if admin::is_file(path) => admin::PATH,
         _ => path,
     };
-    let matches = ROUTES.iter().filter_map(|route| Some((route, Parameters::of(route.path, path)?)));
+    let likely = ROUTES.iter().filter(|route| path.starts_with(route.ends.0) && path.ends_with(route.ends.1));
+    let matches = likely.filter_map(|route| Some((route, Parameters::of(route.path, path)?)));
     let matches: Vec<_> = matches.collect();
     let Some(closest) = matches.iter().map(|(_, parameters)| parameters.distance()).min() else {
         return Found::Nothing;
@@ -245,11 +265,6 @@ pub(super) fn parameter_of(segment: &'static str) -> Option<&'static str> {
 impl<'a> Parameters<'a> {
     /// Holds a path against a pattern.
     fn of(pattern: &'static str, path: &'a str) -> Option<Self> {
-        // Nearly all patterns are another route's, and most of them begin in another way.
-        let begins = pattern.find('{').map_or(pattern, |parameter| &pattern[..parameter]);
-        if !path.starts_with(begins) {
-            return None;
-        }
         let wanted = pattern.split('/').count();
         let given = path.split('/').count();
         let mut parameters = Vec::new();
@@ -390,6 +405,13 @@ mod tests {
         let error = parameters("%00").user(&Limits::default()).unwrap_err();
         assert_eq!((error.code, error.field), ("bad_message", Some("id")));
         assert_eq!(parameters("1").connection(), None);
+    }
+
+    #[test]
+    fn what_is_fixed_in_a_path_stands_at_its_ends() {
+        assert_eq!(fixed_ends("/v1/rooms/{room}/members/{user}"), ("/v1/rooms/", ""));
+        assert_eq!(fixed_ends("/v1/rooms/{room}/presence"), ("/v1/rooms/", "/presence"));
+        assert_eq!(fixed_ends("/healthz"), ("/healthz", "/healthz"));
     }
 
     #[test]
