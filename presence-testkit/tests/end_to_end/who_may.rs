@@ -324,6 +324,7 @@ async fn a_page_of_another_origin_is_answered_if_that_is_allowed() -> Result<()>
         let asked = get(server.address, path, &[("Origin", origin), ("X-API-Key", API_KEY)]).await?;
         assert_eq!((asked.status, asked.header("access-control-allow-origin")), (403, None), "{origin}");
     }
+    let varies = |answer: &Answer| answer.header_values("vary").any(|header| header == "Origin");
     for (credential, status) in [("X-API-Key", 200), ("X-Nothing", 401)] {
         let answer = get(server.address, path, &[("Origin", app), (credential, API_KEY)]).await?;
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, Some(app)));
@@ -332,13 +333,10 @@ async fn a_page_of_another_origin_is_answered_if_that_is_allowed() -> Result<()>
             ["ETag", "Retry-After", "X-Request-Id"].iter().all(|name| exposed.contains(name)),
             "{exposed}"
         );
-        assert_eq!(answer.header("vary"), Some("Origin"));
+        assert!(varies(&answer));
     }
     let program = get(server.address, path, &[("X-API-Key", API_KEY)]).await?;
-    assert_eq!(
-        (program.header("access-control-allow-origin"), program.header("vary")),
-        (None, Some("Origin"))
-    );
+    assert!(program.header("access-control-allow-origin").is_none() && varies(&program));
     Ok(())
 }
 
