@@ -34,6 +34,7 @@ fn open(proof: Proof) -> Session {
         proof,
         name: Some("what the URL says".into()),
         session: None,
+        attempt: None,
         fallback_session: SessionId::parse("s").unwrap(),
         entry: OwnEntry::None,
         silence: Silence::IsDeath,

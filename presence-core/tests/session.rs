@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use presence_core::attempt::Attempt;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::feed::Feed;
 use presence_core::frame::{EventId, Frame, FrameKind, Message};
@@ -38,6 +39,7 @@ fn open_with(proof: Proof, session: Option<&str>) -> Session {
         proof,
         name: None,
         session: session.map(|session| SessionId::parse(session).unwrap()),
+        attempt: Attempt::parse("7-2").ok(),
         fallback_session: SessionId::parse("chosen-by-the-server").unwrap(),
         entry: OwnEntry::None,
         silence: Silence::IsDeath,
@@ -132,9 +134,8 @@ fn event(version: u64) -> Frame {
 #[test]
 fn whoever_the_url_names_is_connected_and_pinged_at_once() {
     let mut session = open(Some("ann"));
-    assert!(
-        matches!(&session.take_outputs()[..], [SessionOutput::Attach { user, .. }] if user.as_str() == "ann")
-    );
+    assert!(matches!(&session.take_outputs()[..], [SessionOutput::Attach { user, attempt, .. }]
+            if user.as_str() == "ann" && *attempt == Attempt::parse("7-2").ok()));
     let mut frames = Vec::new();
     session.gather(at(0), &mut frames);
     assert_eq!(

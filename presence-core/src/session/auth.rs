@@ -274,7 +274,7 @@ impl Session {
                 let active = identity.active;
                 self.outputs.extend([
                     SessionOutput::Detach { how: Detach::Finished },
-                    SessionOutput::Attach { user, session },
+                    SessionOutput::Attach { user, session, attempt: None },
                     SessionOutput::Said(said),
                     SessionOutput::Active(active),
                 ]);

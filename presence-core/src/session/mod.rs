@@ -20,6 +20,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attempt::Attempt;
 use crate::error::{CloseReason, CommandError};
 use crate::feed::Gathered;
 use crate::few::Few;
@@ -59,6 +60,8 @@ pub struct Opening {
     pub name: Option<Text>,
     /// Which tab or device, from the URL.
     pub session: Option<SessionId>,
+    /// Which of its client's requests has opened it, from the URL.
+    pub attempt: Option<Attempt>,
     /// The session if the client chooses none.
     pub fallback_session: SessionId,
     /// Whether it enters the default room by itself.
@@ -111,6 +114,9 @@ enum Phase {
         wanted: Wanted,
         session: SessionId,
         chosen_by: ChosenBy,
+        /// Goes with the session that it has when it is known whose it is. Afterwards there is no room for it: who names
+        /// another session only then is taken for the newest of that.
+        attempt: Option<Attempt>,
         /// Boxed, or whoever is ready would keep room for it.
         entry: Box<OwnEntry>,
     },
@@ -158,8 +164,8 @@ struct Seat {
 impl Session {
     /// A connection that has just opened.
     pub fn open(now: Now, opening: Opening, limits: Arc<Limits>) -> Self {
-        let Opening { connection, default_room, proof, name, session, fallback_session, entry, silence } =
-            opening;
+        let Opening { connection, default_room, proof, name, session, fallback_session, .. } = opening;
+        let (attempt, entry, silence) = (opening.attempt, Box::new(opening.entry), opening.silence);
         let wanted = if let Proof::Word(_) = proof { Wanted::Word } else { Wanted::Token };
         let (session, chosen_by) = match session {
             Some(session) => (session, ChosenBy::Client),
@@ -169,7 +175,7 @@ impl Session {
         let mut opened = Self {
             connection,
             default_room,
-            phase: Phase::Opening { until, wanted, session, chosen_by, entry: Box::new(entry) },
+            phase: Phase::Opening { until, wanted, session, chosen_by, attempt, entry },
             heartbeat: Heartbeat::new(now.at, silence),
             budgets: Budgets::default(),
             offences: None,
@@ -420,9 +426,10 @@ impl Session {
     }
 
     fn identify(&mut self, now: Now, profile: Arc<Profile>, rights: Rights, reference: &Reference) {
-        let Phase::Opening { session, chosen_by, .. } = &self.phase else { return };
-        let (session, chosen_by) = (session.clone(), *chosen_by);
-        self.outputs.push(SessionOutput::Attach { user: profile.id.clone(), session: session.clone() });
+        let Phase::Opening { session, chosen_by, attempt, .. } = &self.phase else { return };
+        let (session, chosen_by, attempt) = (session.clone(), *chosen_by, *attempt);
+        let user = profile.id.clone();
+        self.outputs.push(SessionOutput::Attach { user, session: session.clone(), attempt });
         let said = Arc::clone(&profile);
         if *said != Profile::of_user(said.id.clone()) {
             self.outputs.push(SessionOutput::Said(Arc::clone(&said)));

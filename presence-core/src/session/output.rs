@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Credentials, PeopleCommand, StreamCommand, StreamDelivery};
+use crate::attempt::Attempt;
 use crate::error::{CloseReason, CommandError, ErrorCode};
 use crate::frame::Frame;
 use crate::id::{RoomId, SessionId, UserId};
@@ -23,6 +24,8 @@ pub enum SessionOutput {
         user: UserId,
         /// The session.
         session: SessionId,
+        /// Which of its client's requests has opened it, if that is known.
+        attempt: Option<Attempt>,
     },
     /// Tell all shards that it has it no more. Must not be dropped: a lost one is a ghost.
     Detach {

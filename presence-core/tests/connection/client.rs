@@ -68,6 +68,7 @@ impl Client {
             proof,
             name: None,
             session: None,
+            attempt: None,
             fallback_session: SessionId::parse("by-the-server").unwrap(),
             entry: OwnEntry::None,
             silence: Silence::IsDeath,
@@ -270,7 +271,7 @@ pub(crate) fn message(seq: u64) -> Frame {
 fn wish(output: &SessionOutput) -> Option<String> {
     Some(match output {
         SessionOutput::Received(_) => return None,
-        SessionOutput::Attach { user, session } => format!("attach {user} as {session}"),
+        SessionOutput::Attach { user, session, .. } => format!("attach {user} as {session}"),
         SessionOutput::Detach { how } => format!("detach: {how:?}"),
         SessionOutput::Route { room, command } => format!("{room}: {}", ask(command)),
         SessionOutput::Stream(command) => stream_wish(command),

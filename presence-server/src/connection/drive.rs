@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use presence_core::attempt::Attempt;
 use presence_core::error::{CloseReason, CommandError, ErrorCode};
 use presence_core::id::Generation;
 use presence_core::port::transport::{Departure, Incoming, Sent, Transport, TransportError};
@@ -39,8 +38,6 @@ pub(super) struct Drive {
     session: Session,
     mailbox: Arc<Mailbox>,
     generation: Generation,
-    /// Which of its client's requests has opened it.
-    attempt: Option<Attempt>,
     opened: Timestamp,
     /// Messages received; the number of one and the connection's id are its correlation id.
     received: u32,
@@ -80,7 +77,7 @@ impl Drive {
         transport: Box<dyn Transport>,
         session: Session,
         mailbox: Arc<Mailbox>,
-        (generation, attempt): (Generation, Option<Attempt>),
+        generation: Generation,
         places: Places,
     ) -> Self {
         let opened = shared.clock.now().at;
@@ -90,7 +87,6 @@ impl Drive {
             session,
             mailbox,
             generation,
-            attempt,
             opened,
             received: 0,
             armed: None,
@@ -201,9 +197,9 @@ impl Drive {
     /// Carries out one thing, as far as that goes without waiting. What has to wait is boxed: it is rare, and an idle
     /// connection should not keep room for it.
     fn carry_out(&mut self, output: SessionOutput) -> Step {
-        let (generation, attempt, shared) = (self.generation, self.attempt, Arc::clone(&self.shared));
+        let (generation, shared) = (self.generation, Arc::clone(&self.shared));
         match output {
-            SessionOutput::Attach { user, session } => {
+            SessionOutput::Attach { user, session, attempt } => {
                 if let Err(refused) = self.take_place(&user) {
                     self.turn_away(refused);
                     return Step::Done;

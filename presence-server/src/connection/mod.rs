@@ -240,6 +240,7 @@ impl Connections {
             proof: hello.proof,
             name: hello.name,
             session: hello.session,
+            attempt: hello.attempt,
             fallback_session: SessionId::from_random(random::bits128()),
             entry: hello.entry,
             silence: transport_info.silence,
@@ -255,8 +256,8 @@ impl Connections {
         );
         let places = hello.places;
         let session = Session::open(self.clock.now(), opening, Arc::clone(&self.limits));
-        let turn = (self.shards.next_generation(), hello.attempt);
-        let mut drive = Drive::new(Arc::clone(self), transport, session, mailbox, turn, places);
+        let generation = self.shards.next_generation();
+        let mut drive = Drive::new(Arc::clone(self), transport, session, mailbox, generation, places);
         // One piece of memory for the task and all that it keeps.
         tokio::spawn(async move { drive.run().await });
     }

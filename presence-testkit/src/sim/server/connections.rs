@@ -48,6 +48,7 @@ impl World {
             proof: Proof::Word(introduced.then_some(user)),
             name: None,
             session: introduced.then(|| tab.session.clone()),
+            attempt,
             fallback_session: SessionId::from_random(fallback),
             entry: OwnEntry::None,
             silence: Silence::IsDeath,
@@ -61,7 +62,6 @@ impl World {
         let connection = Connection {
             session,
             link: link_id,
-            attempt,
             user: None,
             deliveries: Vec::new(),
             news: false,
@@ -248,10 +248,9 @@ impl World {
         let generation = Generation::new(id);
         let shards = self.plan.shards;
         match output {
-            SessionOutput::Attach { user, session } => {
+            SessionOutput::Attach { user, session, attempt } => {
                 let Some(open) = self.open(id) else { return };
                 open.user = Some(user.clone());
-                let attempt = open.attempt;
                 for shard in (0..shards).rev() {
                     let (user, session) = (user.clone(), session.clone());
                     let input = ShardInput::Attach { user, session, generation, attempt };

@@ -10,7 +10,6 @@ mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use presence_core::attempt::Attempt;
 use presence_core::error::CloseReason;
 use presence_core::id::{Generation, UserId};
 use presence_core::port::transport::Incoming;
@@ -55,7 +54,6 @@ pub(super) struct Task {
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) link: u64,
-    attempt: Option<Attempt>,
     /// Whose it is, once that is known.
     pub(super) user: Option<UserId>,
     deliveries: Vec<Delivery>,
