@@ -5,9 +5,11 @@
 #![no_main]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
+use presence_core::attempt::Attempt;
 use presence_core::error::{CommandError, ErrorCode};
 use presence_core::frame::Frame;
 use presence_core::id::{ConnectionId, Generation, Incarnation, RoomId, SessionId, UserId};
@@ -61,6 +63,7 @@ impl World {
             proof,
             name: (how & 4 != 0).then(|| "Name".into()),
             session: (how & 8 != 0).then(|| SessionId::parse("tab").expect("it is an id")),
+            attempt: NonZeroU32::new(u32::from(how >> 5)).map(|number| Attempt::new(1, number)),
             fallback_session: SessionId::from_random(self.generations.into()),
             entry: OwnEntry::None,
             silence: if how & 16 != 0 { Silence::MaySayNothing } else { Silence::IsDeath },
@@ -104,8 +107,8 @@ impl World {
     fn carry_out(&mut self, generation: Generation, output: SessionOutput) {
         let now = self.clock();
         match output {
-            SessionOutput::Attach { user, session } => {
-                self.shard.handle_input(now, ShardInput::Attach { user, session, generation });
+            SessionOutput::Attach { user, session, attempt } => {
+                self.shard.handle_input(now, ShardInput::Attach { user, session, generation, attempt });
             }
             SessionOutput::Detach { how } => {
                 self.shard.handle_input(now, ShardInput::Detach { generation, how })
