@@ -39,7 +39,10 @@ fn live(kept: &KeptRoom) {
     let generation = Generation::new(1);
     if let Some(member) = kept.members.first() {
         let (user, session) = (member.profile.id.clone(), member.sessions[0].id.clone());
-        shard.handle_input(at(20), ShardInput::Attach { user: user.clone(), session, generation, attempt: None });
+        shard.handle_input(
+            at(20),
+            ShardInput::Attach { user: user.clone(), session, generation, attempt: None },
+        );
         let version = Version::new(kept.version.number().saturating_sub(1));
         let join = Join {
             profile: Arc::new(Profile::of_user(user)),
