@@ -52,11 +52,11 @@ export function createClient(options: ClientOptions): Client {
         queueMicrotask(() => {
           throw cause;
         });
-      } else {
-        isReporting = true;
-        emit("error", new PresenceError("handler", "handler threw", { cause }));
-        isReporting = false;
+        return;
       }
+      isReporting = true;
+      emit("error", new PresenceError("handler", "a handler threw", { cause }));
+      isReporting = false;
     }
   };
   const emitter = createEmitter<ClientEvents>(guard);
