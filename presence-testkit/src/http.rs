@@ -26,7 +26,7 @@ pub struct Answer {
 impl Answer {
     /// The first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.header_values(name).next()
     }
 
     /// Every header of this name.

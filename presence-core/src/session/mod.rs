@@ -164,8 +164,17 @@ struct Seat {
 impl Session {
     /// A connection that has just opened.
     pub fn open(now: Now, opening: Opening, limits: Arc<Limits>) -> Self {
-        let Opening { connection, default_room, proof, name, session, fallback_session, .. } = opening;
-        let (attempt, entry, silence) = (opening.attempt, Box::new(opening.entry), opening.silence);
+        let Opening {
+            connection,
+            default_room,
+            proof,
+            name,
+            session,
+            attempt,
+            fallback_session,
+            entry,
+            silence,
+        } = opening;
         let wanted = if let Proof::Word(_) = proof { Wanted::Word } else { Wanted::Token };
         let (session, chosen_by) = match session {
             Some(session) => (session, ChosenBy::Client),
@@ -175,7 +184,7 @@ impl Session {
         let mut opened = Self {
             connection,
             default_room,
-            phase: Phase::Opening { until, wanted, session, chosen_by, attempt, entry },
+            phase: Phase::Opening { until, wanted, session, chosen_by, attempt, entry: Box::new(entry) },
             heartbeat: Heartbeat::new(now.at, silence),
             budgets: Budgets::default(),
             offences: None,
